@@ -85,6 +85,12 @@ def test_every_command_of_the_exporter_parses(document: Path) -> None:
             pytest.fail(f"{arguments}: {error.format_message()}")
 
 
+def test_a_command_that_does_not_exist_would_be_found() -> None:
+    for wrong in (["last9", "appply"], ["gate", "render", "--clusterid", "x"]):
+        with pytest.raises(click.UsageError):
+            parse_command(wrong)
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_setting_that_is_named_exists(document: Path) -> None:
     for key in named_settings(document):

@@ -42,19 +42,12 @@ VARIANT_NAMES: Final = {
 EXPLANATION: Final = "Percent right / wrong / unknown; updates that were counted of those that ended."
 PAGE: Final = manual.FOLDER / "truth.md"
 UNEXPLAINED: Final = "UNEXPLAINED"
-LAGGING_WEIGHT: Final = "the router's weight lags behind the pods"
-UNREADY_PODS: Final = "the controllers' page does not show which revision's pods are ready"
-ONE_INTERVAL: Final = "a deploy ended and another began in one interval, which the counters alone do not put in order"
+UNREADY_PODS: Final = "the controllers' page does not show which revision's pods are not ready"
 AWAY: Final = "promoted and updated again while its controller was away, whose counters then started at 0"
-OLD_NUMBER: Final = "a rollback since the last scrape of pods counts again at the next scrape: a defect"
 REPLACED_SOONER: Final = "a revision was replaced between two frames, so that the objects do not show it"
 KNOWN_CAUSES: Final = (
     # [anp]*: all variants but the full one.
-    ("dynamic-abort", "[ap]* all", "shop/half", "fraction", LAGGING_WEIGHT),
-    ("dynamic-abort", "[anp]* all", "shop/whole", "fraction", LAGGING_WEIGHT),
-    ("scale", "argo-only all", "shop/checkout", "fraction", LAGGING_WEIGHT),
-    ("scale", "[anp]* all", "shop/search", "fraction", LAGGING_WEIGHT),
-    ("leader-failover", "full 15 s, pods 30 s apart", "shop/checkout", "fraction", UNREADY_PODS),
+    ("scale", "argo-only all", "shop/checkout", "fraction", UNREADY_PODS),
     (
         "basic-canary-ksm2.9.2",
         "* all",
@@ -62,24 +55,9 @@ KNOWN_CAUSES: Final = (
         "updates",
         "the recording has no family of a controller's page",
     ),
-    # Two new revisions without pods appeared at once, and without allow-lists nothing gives their order.
-    ("bare", "plain all", "pay/empty", "roles", "two revisions appeared between two frames, without their numbers"),
     ("bare", "*", "pay/empty", "updates", REPLACED_SOONER),
-    ("duplicate-metric-v1.9.1", "argo-only all", "*", "updates", "the recording mixes the frames of two clusters"),
     ("ksm-restart", "full all", "shop/checkout", "health", "the recording names the page from before the restart"),
-    ("ephemeral", "no-state 15 s, pods 30 s apart", "shop/store", "roles", "promoted after the last scrape of pods"),
-    ("two-installations", "[ap]* 15 s*", "shop/green-basic", "updates", AWAY),
-    ("abort", "plain 15 s*", "shop/checkout", "fraction", UNREADY_PODS),
-    ("basic-canary", "plain 15 s*", "shop/checkout", "fraction", UNREADY_PODS),
-    ("promote-full", "plain 15 s apart", "shop/basic", "fraction", UNREADY_PODS),
-    ("slow-ready", "no-state 15 s, pods 30 s apart", "pay/hung", "updates", OLD_NUMBER),
-    ("reborn", "[ap]* 15 s*", "shop/routed", "progress", ONE_INTERVAL),
-    ("reborn", "[ap]* 15 s*", "shop/routed", "updates", ONE_INTERVAL),
-    ("reborn", "[ap]* 15 s*", "blue/a", "updates", ONE_INTERVAL),
-    ("rollback", "[ap]* 15 s*", "shop/checkout", "progress", ONE_INTERVAL),
-    ("rollback", "[ap]* 15 s*", "shop/checkout", "fraction", ONE_INTERVAL),
-    ("rollback", "plain 15 s*", "shop/checkout", "roles", ONE_INTERVAL),
-    ("rollback", "[ap]* 15 s*", "shop/checkout", "updates", ONE_INTERVAL),
+    ("two-installations", "argo-only 15 s*", "shop/green-basic", "updates", AWAY),
     ("restart", "argo-only 15 s*", "shop/checkout", "updates", AWAY),
 )
 """Known causes of wrong answers: patterns of recording, variant and frames, rollout and question, and the cause."""

@@ -10,6 +10,7 @@ from exporter.commands.printable import printable
 from exporter.commands.rollout_source import step_place
 from exporter.durations import duration as duration_text
 from exporter.log import CONTROL_CHARS
+from exporter.rollouts.explain.words import percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -89,7 +90,7 @@ def _canary(rollout: RolloutObject) -> str:
     fraction = rollout["fraction"]
     if fraction is None or _is_at_rest(rollout):
         return "-"
-    return "unknown" if fraction["best"] is None else f"{100 * fraction['best']:.3g} %"
+    return "unknown" if fraction["best"] is None else percent(fraction["best"])
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -42,6 +42,20 @@ PRESETS: dict[str, tuple[str, ...]] = {
     ),
     "none": (),
 }
+EVENT_REASONS: dict[str, frozenset[str]] = {
+    "standard": frozenset({
+        "RolloutUpdated", "RolloutStepCompleted", "SkipSteps", "RolloutPaused", "RolloutResumed", "RolloutAborted",
+        "RolloutCompleted", "RolloutDeleted",
+    }),
+}  # fmt: skip # a table
+"""Of presets that do not export every series of rollout_events_total: the reasons of normal events that they do.
+
+What happened to a rollout. Each object that the controller creates, scales or patches on the way has a reason, too,
+and so has each traffic router: a series for each of them would be a fifth of what a rollout costs.
+"""
+_WARNING = "Warning"
+_ANALYSIS_RUN = "AnalysisRun"
+"""How the reasons of AnalysisRuns begin: argo_rollouts_analysis_runs_total counts them by phase."""
 EXPLICIT_ONLY = "controller_clientset_k8s_request_total"
 """Selected only by its exact name: it has a series for each object, verb and status code."""
 
@@ -58,6 +72,16 @@ class PassThroughSelection:
         if family == EXPLICIT_ONLY:
             return any(pattern.pattern == family for pattern in self.patterns)
         return any(pattern.fullmatch(family) for pattern in self.patterns)
+
+    @property
+    def passes_all_events(self) -> bool:
+        """Whether a series of rollout_events_total is selected whatever its reason is."""
+        return self.preset not in EVENT_REASONS
+
+    def matches_event(self, event_type: str, reason: str) -> bool:
+        """Return whether the series of an event is selected, if its family is."""
+        is_warning = event_type == _WARNING and not reason.startswith(_ANALYSIS_RUN)
+        return self.passes_all_events or is_warning or reason in EVENT_REASONS[self.preset or ""]
 
     def as_setting(self) -> object:
         """Return the value of the setting: the preset's name or the list of patterns."""

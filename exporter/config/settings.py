@@ -10,7 +10,13 @@ from exporter.config import values
 from exporter.config.model import Section
 from exporter.config.notify import GrafanaSection, WebhookSection
 from exporter.config.outputs import Last9ApiSection, OtlpSection, ReadSection, ShadowGateSection, WebSection
-from exporter.config.pass_through import PRESET_SELECTIONS, NamePatterns, NamePatternsSetting, PassThroughSetting
+from exporter.config.pass_through import (
+    PRESET_SELECTIONS,
+    NamePatterns,
+    NamePatternsSetting,
+    PassThroughSelection,
+    PassThroughSetting,
+)
 from exporter.config.sources import InstallationSource, KubeStateMetricsSource, RolloutStateSource, ScrapeSource
 from exporter.metrics import Source
 
@@ -80,14 +86,15 @@ class SeriesSection(Section):
     """Whether to export the derived series; false: only families that pass through."""
     preset: Literal["lean", "standard", "full", "article"] = "standard"
     """Which derived series and controller families are exported: lean, for alerts and overviews, about 20 series a
-    rollout; standard, what the dashboards and alerts use, about 45; full, everything; article, what Last9's article
+    rollout; standard, what the dashboards and alerts use, 45 at most; full, everything; article, what Last9's article
     queries, and all that repeats it."""
     drop: NamePatternsSetting = NamePatterns()
     """Families not to export, whatever selects them: regular expressions that match complete names. Own metrics of the
     exporter stay. Empty: none."""
     pass_through: PassThroughSetting | None = None
     """Controller families to export unchanged: a preset, or a list of regular expressions that match complete names;
-    none: derived series only; unset: those of `preset`."""
+    none: derived series only; unset: those of `preset`. Of rollout_events_total, standard passes warnings and what
+    happened to a rollout."""
     keep_names: NamePatternsSetting = NamePatterns()
     """Counters to push as gauges, so that a store keeps their names instead of appending `_total` (those that pass
     through and do not end in it, such as `rollout_reconcile_error`): regular expressions that match complete names. A
@@ -103,10 +110,14 @@ class SeriesSection(Section):
         """Return whether a derived family is exported whatever the preset is."""
         return values.matches_any(name, self.optional)
 
+    @property
+    def selection(self) -> PassThroughSelection:
+        """What passes through: `pass_through`, else that of the preset."""
+        return self.pass_through or PRESET_SELECTIONS[self.preset]
+
     def passes_through(self, family: str) -> bool:
         """Return whether a family of a page is exported unchanged."""
-        selection = self.pass_through or PRESET_SELECTIONS[self.preset]
-        return selection.matches(family) and not self.drop.matches(family)
+        return self.selection.matches(family) and not self.drop.matches(family)
 
 
 @dataclass(frozen=True, slots=True)

@@ -485,6 +485,8 @@ class TickContext:
     """A tick at `now`, when the rollout was last shown (both Unix seconds), and the hold-down of phases (seconds).
 
     `has_router`: the settings say that a router splits its traffic. `has_rollout_state`: rollout state is scraped.
+    `reconciling_since` is when the longest of the reconciliations began that are not over (Unix seconds): infinity if
+    all are over, None if the controller does not show it.
     """
 
     now: float
@@ -492,6 +494,7 @@ class TickContext:
     hold_down: float
     has_router: bool = False
     has_rollout_state: bool = False
+    reconciling_since: float | None = None
 
 
 # What is exported about a rollout
@@ -542,7 +545,8 @@ class TrackingPolicy:
     how long a phase without an event that explains it must last to count. `role_labels`: pod label, spelled as
     kube-state-metrics spells it, to role by label value. `has_router`: rollouts that have a traffic router even if the
     controller exports none. `namespace_allowed`: namespaces to track, None for all. `passes_through`: families to
-    export unchanged. `sidecar`: export nothing about rollouts unless this controller leads. `preset`: of which preset
+    export unchanged. `passes_event`: series of rollout_events_total to export, by type and reason; None for all.
+    `sidecar`: export nothing about rollouts unless this controller leads. `preset`: of which preset
     derived families are exported, with those of `is_requested`, without those of `drops`; `labels`: those of Rollout
     objects to export, spelled as kube-state-metrics spells them. `commit_time`: label or annotation of ReplicaSets with
     the commit's time, spelled in the same way.
@@ -555,6 +559,7 @@ class TrackingPolicy:
     has_router: Callable[[RolloutKey], bool] = lambda _: False
     namespace_allowed: Callable[[str], bool] | None = None
     passes_through: Callable[[str], bool] = lambda _: True
+    passes_event: Callable[[str, str], bool] | None = None
     derive: bool = True
     sidecar: bool = False
     series_limit: int = 1_000_000

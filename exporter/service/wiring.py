@@ -56,6 +56,7 @@ def tracking_policy(settings: Settings) -> TrackingPolicy:
         has_router=lambda key: lifecycle.has_traffic_router(*key),
         namespace_allowed=settings.namespaces.allows if settings.namespaces != NamespacesSection() else None,
         passes_through=cached_by_name(series.passes_through),
+        passes_event=None if series.selection.passes_all_events else series.selection.matches_event,
         derive=series.derive,
         sidecar=settings.mode == "sidecar",
         series_limit=series.limit,

@@ -193,7 +193,8 @@ UPDATE: Final = (
 EVENTS: Final = (
     Panel(
         "Events",
-        "Events of the controller by reason (rollout_events_total).",
+        "Events of the controller by reason (rollout_events_total). With series.preset standard: warnings, and what "
+        "happened to the rollout.",
         [
             Query(
                 f"sum by (reason) (increase(rollout_events_total{{{ROLLOUT}}}[{WINDOW}])) > 0",

@@ -115,9 +115,9 @@ def test_many_targets_load_in_proportion_to_their_number(load_config: LoadConfig
     """50,000 took 34 s."""
 
     def seconds(count: int) -> float:
-        started = time.perf_counter()
+        started = time.process_time()
         load_config(overrides={"argo.targets": [f"10.{n >> 8}.{n & 255}.1:8090" for n in range(count)]})
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     assert seconds(20_000) < 20 * max(seconds(2_000), 0.05)
 

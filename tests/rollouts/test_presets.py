@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -11,10 +10,12 @@ import pytest
 
 from exporter.config.pass_through import PRESET_SELECTIONS
 from exporter.config.settings import SeriesSection, Settings
-from exporter.rollouts.model import UpdateState
+from exporter.metrics import Source
 from exporter.rollouts.output.catalogue import DERIVED_FAMILIES, PHASE_CODES
+from exporter.rollouts.output.pass_through import EVENTS
 from exporter.rollouts.output.targets import TARGET_FAMILIES
 from exporter.rollouts.tracker import RolloutTracker
+from exporter.scrape.response import ScrapeRequest
 from exporter.service.wiring import tracking_policy
 from tests.boards.queries import (
     CHART,
@@ -26,28 +27,14 @@ from tests.boards.queries import (
     rule_queries,
     used_families,
 )
-from tests.recorded import Recordings
-from tests.rollouts.pages import PageReplicaSet, PageRollout, controller_page, kube_page, series_values
+from tests.rollouts.pages import PageReplicaSet, PageRollout, controller_page, kube_page, parse_page, series_values
+from tests.series_cost import AT_REST, IN_UPDATE, cost, count_series, exported_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.recorded import Recordings
 
-    from exporter.metrics import MetricsSnapshot
-    from exporter.rollouts.model import RolloutKey
-
-PER_POD: Final = frozenset({"argo_rollouts_pod_info", "kube_pod_labels"})
-"""One series a pod, beyond the limits: what they cost depends on the number of pods alone."""
-AT_REST, IN_UPDATE = UpdateState.SETTLED, UpdateState.UPDATING
-LIMITS: Final = (
-    ("lean", AT_REST, 20, 20),
-    ("lean", IN_UPDATE, 30, 25),
-    ("standard", AT_REST, 51, 45),
-    ("standard", IN_UPDATE, 56, 50),
-)
-"""Preset, state, and the series that every rollout, and nine of ten, cost at most.
-
-Events of the controller cost a series for each reason, and an AnalysisRun one as long as it exists.
-"""
+LIMITS: Final = (("lean", AT_REST, 20), ("lean", IN_UPDATE, 30), ("standard", AT_REST, 45), ("standard", IN_UPDATE, 50))
+"""Preset, state, and the series that every rollout costs at most."""
 ORDER: Final = {preset: number for number, preset in enumerate(("lean", "standard", "full"))}
 MANUAL: Final = CHART.parents[1] / "exporter/manual"
 PRESETS: Final = tuple(PRESET_SELECTIONS)
@@ -55,65 +42,14 @@ REST: Final = PageRollout(events={"RolloutUpdated": 1, "RolloutCompleted": 1}, r
 PODS: Final = PageReplicaSet("old", 1, 4)
 
 
-def exported_names(preset: str, names: set[str]) -> set[str]:
-    """Return those of the names of families that a preset exports."""
-    derived = {row.name: row.presets for row in DERIVED_FAMILIES}
-    passes_through = SeriesSection.parse({"preset": preset}).passes_through
-    return {name for name in names if (preset in derived[name] if name in derived else passes_through(name))}
-
-
-def series_of_rollouts(snapshot: MetricsSnapshot, rollouts: set[RolloutKey]) -> dict[RolloutKey, Counter[str]]:
-    """Count the series of each rollout by family: those with its name, and those of its pods and AnalysisRuns."""
-    counts: dict[RolloutKey, Counter[str]] = {key: Counter() for key in rollouts}
-    for family in snapshot.families:
-        for series in family.series:
-            namespace, name = series.label("namespace"), series.label("name") or series.label("pod") or ""
-            owners = [key for key in rollouts if key[0] == namespace and f"{name}-".startswith(f"{key[1]}-")]
-            if owners:
-                counts[max(owners, key=len)][family.name] += 1
-    return counts
-
-
-def counted_series(recordings: Recordings) -> Iterator[tuple[UpdateState, Counter[str]]]:
-    """Yield the series of preset full of each rollout: in updates at each tick, and of settled ones at the end.
-
-    The end is later than the time during which series of an update that ended are exported as 0.
-    """
-    for name in (name for name in recordings.names if "full" in recordings.variants(name)):
-        for tick, snapshot, tracker in recordings.play(name, "full", 10.0):  # noqa: B007 - the last one is used below
-            yield from of_state(snapshot, tracker, UpdateState.UPDATING)
-        later = tick.timestamp + recordings.policy.ended_info + 1
-        snapshot = tracker.process(later, [replace(result, scraped_at=later) for result in tick.results])
-        yield from of_state(snapshot, tracker, UpdateState.SETTLED)
-
-
-def of_state(
-    snapshot: MetricsSnapshot, tracker: RolloutTracker, state: UpdateState
-) -> Iterator[tuple[UpdateState, Counter[str]]]:
-    chosen = {rollout.key for rollout in tracker.status.rollouts if rollout.state.update_state is state}
-    counts = series_of_rollouts(snapshot, {rollout.key for rollout in tracker.status.rollouts})
-    return ((state, counts[key]) for key in chosen)
-
-
 @pytest.mark.slow
 def test_a_rollout_costs_no_more_series_than_its_preset_promises(
     recordings: Recordings, explained_recordings: Recordings
 ) -> None:
-    settings = Settings(series=SeriesSection(preset="full"))
-    counted = [
-        row
-        for source in (recordings, explained_recordings)
-        for row in counted_series(Recordings(source.folder, settings))
-    ]
-    for preset, state, limit, usual_limit in LIMITS:
-        costs = sorted(cost(preset, series) for row_state, series in counted if row_state is state)
-        assert costs[-1] <= limit, (preset, state)
-        assert costs[len(costs) * 9 // 10] <= usual_limit, (preset, state)
-        assert costs[-1] > 0.8 * limit, "the limit is no limit"
-
-
-def cost(preset: str, series: Counter[str]) -> int:
-    return sum(series[name] for name in exported_names(preset, set(series)) - PER_POD)
+    counted = count_series(source.folder for source in (recordings, explained_recordings))
+    for preset, state, limit in LIMITS:
+        costs = [cost(preset, series) for row_state, series in counted if row_state == state]
+        assert 0.8 * limit < max(costs) <= limit, (preset, state)
 
 
 # Names
@@ -157,6 +93,29 @@ def test_the_phase_code_has_the_number_of_the_catalogue() -> None:
         snapshot = tracker.process(15 * number, [controller_page(15 * number, replace(REST, phase=phase))])
         assert series_values(snapshot.families, "argo_rollouts_phase_code") == {(): code}
     assert list(PHASE_CODES.values()) == list(range(1, 9)), "numbers in the stores of users stay"
+
+
+def event_reasons(**series: object) -> set[str]:
+    """Return the reasons of the exported events of a rollout."""
+    rollout = replace(REST, events={"RolloutCompleted": 1, "ScalingReplicaSet": 2, "Updated VirtualService": 3})
+    labels = f'name="{rollout.name}",namespace="{rollout.namespace}"'
+    warning = f'{EVENTS}{{{labels},reason="TrafficRoutingError",type="Warning"}} 4'
+    run = f'{EVENTS}{{{labels},reason="AnalysisRunFailed",type="Warning"}} 5'
+    page = parse_page(
+        ScrapeRequest(Source.ARGO, "a", 15), *rollout.lines(), warning, run, "process_start_time_seconds 1"
+    )
+    tracker = RolloutTracker(tracking_policy(Settings.parse({"series": series})))
+    snapshot = tracker.process(15, [page])
+    return {labels[0] for labels in series_values(snapshot.families, EVENTS)}
+
+
+def test_standard_exports_of_events_warnings_and_what_happened_to_the_rollout() -> None:
+    selected = {"RolloutCompleted", "TrafficRoutingError"}
+    every = selected | {"ScalingReplicaSet", "Updated VirtualService", "AnalysisRunFailed"}
+    assert event_reasons() == event_reasons(pass_through="standard") == selected
+    assert event_reasons(preset="article") == event_reasons(preset="full") == every
+    assert event_reasons(pass_through=[EVENTS]) == every, "a list selects complete families"
+    assert event_reasons(preset="lean") == set()
 
 
 # Use

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -67,3 +68,19 @@ def test_labels_never_override_revisions() -> None:
     counts, reasons = roles_and_reasons(swapped, with_revisions=True)
     assert counts == {("stable",): 3, ("canary",): 1}
     assert ("role_label",) in reasons
+
+
+def test_labels_of_a_page_from_before_a_promotion_are_not_the_roles_after_it() -> None:
+    tracker = RolloutTracker(POLICY)
+    lines = [line for replica_set in SETS for line in replica_set.lines() if "annotations" not in line]
+    lines += [
+        f'kube_pod_labels{{namespace="shop",pod="cart-{pod}",uid="{pod}",label_role="{role}"}} 1'
+        for pod, role in BELIEVABLE.items()
+    ]
+    pods = parse_page(ScrapeRequest(Source.KUBE_STATE_METRICS, "ksm", 15), *lines)
+    tracker.process(15, [controller_page(15, replace(PAUSED, strategy="blueGreen")), pods])
+    promoted = PageRollout("Completed", (4, 4, 4, 3), {"RolloutCompleted": 1}, strategy="blueGreen")
+    families = tracker.process(30, [controller_page(30, promoted)]).families
+    counts = {role: count for role, count in series_values(families, "argo_rollouts_pods").items() if count}
+    assert counts == {("old",): 3, ("stable",): 1}
+    assert ("role_label",) not in series_values(families, "argo_rollouts_unknown")

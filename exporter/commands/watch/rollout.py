@@ -18,10 +18,10 @@ from exporter.commands.watch.fleet import (
     title_line,
 )
 from exporter.commands.watch.state import is_away
-from exporter.commands.watch.texts import percent
 from exporter.commands.watch.view import View, cell, packed, wrapped
 from exporter.durations import duration as duration_text
 from exporter.rollouts.events.model import ATTEMPT_BEGINNINGS
+from exporter.rollouts.explain.words import percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -8,6 +8,7 @@ from exporter.commands.rollout_source import step_place
 from exporter.commands.watch.state import is_away, set_weight, urgency
 from exporter.durations import duration as duration_text
 from exporter.rollouts.events.wording import image_texts
+from exporter.rollouts.explain.words import percent
 from exporter.web.model import Urgency
 
 if TYPE_CHECKING:
@@ -45,12 +46,6 @@ def share_text(rollout: RolloutObject) -> str:
     text = "unknown" if share is None else percent(share)
     is_equal = weight is None or percent(weight) == text
     return f"canary {text}" if is_equal or weight is None else f"canary {text}, set {percent(weight)}"
-
-
-def percent(share: float) -> str:
-    """Return a share in [0, 1] in percent."""
-    text = f"{100 * share:.3g} %"
-    return ">99 %" if text == "100 %" and share < 1 else text
 
 
 def pods_text(rollout: RolloutObject) -> str:

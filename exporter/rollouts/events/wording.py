@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from exporter.durations import duration as duration_text
 from exporter.rollouts.explain.model import RevisionImages
 from exporter.rollouts.explain.sentences import image_changes
+from exporter.rollouts.explain.words import percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +41,7 @@ def brief_text(transition: Mapping[str, Any]) -> str:
         place = (
             "all steps done" if step["kind"] == "done" else f"step {step['index'] + 1} of {step['of']}: {step['kind']}"
         )
-        return f"{place}, {100 * fraction:.3g} % of the traffic" if fraction else place
+        return f"{place}, {percent(fraction)} of the traffic" if fraction else place
     revision = f"revision {transition['revision']}" if "revision" in transition else "a revision"
     if transition["type"] == "resumed":
         return f"{revision} goes on" + (f" after {duration_text(seconds)}" if seconds is not None else "")

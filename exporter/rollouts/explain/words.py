@@ -25,3 +25,9 @@ UNKNOWN_REASONS: Final = {
     "phase": "the controller exports a phase that this exporter does not recognise",
 }
 """What each reason means for which something of a rollout is unknown; the reasons are labels."""
+
+
+def percent(share: float) -> str:
+    """Return a share in [0, 1] in percent, to three digits; only 0 is "0 %" and only 1 is "100 %"."""
+    text = f"{100 * share:.3g} %"
+    return ">99 %" if text == "100 %" and share < 1 else text

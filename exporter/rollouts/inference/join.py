@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from exporter.rollouts.inference.fraction import canary_fraction
 from exporter.rollouts.inference.state_machine import view_without_leader
 from exporter.rollouts.model import BLUE_GREEN, UNKNOWN_PHASE, PodRole, RevisionHashes, Rollout, UpdateState
+from exporter.rollouts.replacing import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +45,7 @@ def join(
     view, status = observation.view or view_without_leader(state, observation), observation.status
     shows_hashes = status is not None and bool(status.stable_hash and status.current_hash)
     hashes, is_proved = state.hashes, shows_hashes or _has_revisions(observation)
-    pods = observation.workload.pods if observation.workload is not None else ()
+    pods = _pods_with_valid_labels(state, observation, now)
     # Labels of an earlier tick are of the roles then.
     is_older = observation.workload is not None and observation.workload.observed_at < now
     pod_roles = tuple((pod, pod_role(pod, hashes, state.strategy, is_proved=is_proved or is_older)) for pod in pods)
@@ -56,6 +57,14 @@ def join(
     return Rollout(
         key, state, observation, pod_roles, fraction, unknown_reasons=unknown_reasons, is_current=view is not None
     )
+
+
+def _pods_with_valid_labels(state: RolloutState, observation: Observation, now: float) -> tuple[Pod, ...]:
+    """Return the pods, without their labels of roles if the counters have shown a transition since."""
+    workload = observation.workload
+    if workload is None or workload.observed_at >= min(now, state.last_event_at):
+        return workload.pods if workload is not None else ()
+    return tuple(replace(pod, label_role="") if pod.label_role else pod for pod in workload.pods)
 
 
 def _has_revisions(observation: Observation) -> bool:
@@ -92,7 +101,10 @@ def _shows_ready_pods(observation: Observation, view: ControllerView, state: Rol
     hashes = state.hashes
     if observation.workload is None or not hashes.current or not hashes.stable:
         return False
-    if (observation.workload.observed_at >= now and state.pods_newer) or view.replicas is None:
+    is_of_tick = observation.workload.observed_at >= now
+    if view.replicas is None:  # nobody leads, so that nothing shows what became of earlier pods
+        return is_of_tick
+    if is_of_tick and state.pods_newer:
         return True
     pods = [pod for pod in observation.workload.pods if not pod.experiment]  # experiments' pods are in no gauge
     current, ready = sum(pod.hash == hashes.current for pod in pods), sum(pod.ready for pod in pods)

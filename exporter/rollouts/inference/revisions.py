@@ -5,13 +5,13 @@ A revision that no source proves stays unknown (""): a guessed role would page o
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.model import BLUE_GREEN, EventDeltas, ReplicaSet, RevisionHashes, UpdateState
+from exporter.rollouts.replacing import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from exporter.rollouts.model import ControllerView, ReplicaCounts, ReplicaSets
 
@@ -95,7 +95,9 @@ def carry_forward(update_state: UpdateState, previous: RevisionHashes, deltas: E
         # A restarted controller may have promoted another revision before it ended.
         is_known = deltas is None or not deltas.process_restarted
         settled = _hash_when_settled(previous, deltas) if is_known else ""
-        return RevisionHashes(settled, settled, previous.newest_created_at, previous.number if settled else 0)
+        # The stable revision, taken up again, has another number than it had, and than the one that it replaced.
+        number = previous.number if settled == previous.current else 0
+        return RevisionHashes(settled, settled, previous.newest_created_at, number)
     if deltas is None or deltas.completions:
         return RevisionHashes(newest_created_at=previous.newest_created_at)
     is_unseen = deltas.updates > 0 or (previous.current == previous.stable and update_state is not UpdateState.UNKNOWN)
@@ -229,21 +231,59 @@ def hashes_by_size(
     deltas: EventDeltas | None,
 ) -> RevisionHashes:
     """Find the hashes by which ReplicaSets exist, how many pods they have, and what the counters show."""
-    newest = max(replica_sets.values(), key=lambda replica_set: replica_set.created_at)
+    newest_at = max(replica_set.created_at for replica_set in replica_sets.values())
     current, stable = (name if name in replica_sets else "" for name in (previous.current, previous.stable))
-    remembered = RevisionHashes(current, stable, newest.created_at)
+    remembered = RevisionHashes(current, stable, newest_at)
     if update_state is UpdateState.SETTLED:
-        # A restarted controller may have promoted another revision before it ended.
-        is_known = deltas is None or not deltas.process_restarted
-        settled = _only_hash_with_pods(replica_sets.values(), view)
-        settled = settled or (_hash_when_settled(remembered, deltas) if is_known else "")
-        return RevisionHashes(settled, settled, newest.created_at)
+        settled = _hash_at_rest(replica_sets, view, remembered, deltas)
+        return RevisionHashes(settled, settled, newest_at)
     # Sizes alone prove nothing: above 50 % the canary is the larger one.
     if update_state is UpdateState.UNKNOWN:
-        return RevisionHashes(newest_created_at=newest.created_at)
-    # 0: no ReplicaSets were shown before, so that none is new.
-    new = newest.hash if 0 < previous.newest_created_at < newest.created_at else ""
+        return RevisionHashes(newest_created_at=newest_at)
+    promoted = _promoted_by_former_process(replica_sets, view, stable, deltas)
+    if promoted:
+        return RevisionHashes("", promoted, newest_at)
+    new = _new_hash(replica_sets.values(), previous.newest_created_at)
     return _hashes_mid_update(replica_sets, view, remembered, deltas, new=new)
+
+
+def _hash_at_rest(
+    replica_sets: ReplicaSets, view: ControllerView, remembered: RevisionHashes, deltas: EventDeltas | None
+) -> str:
+    """Return the hash of the only revision of a rollout that settled or stays settled, "" if it is unknown."""
+    # A restarted controller may have promoted another revision before it ended.
+    is_known = deltas is None or not deltas.process_restarted
+    settled = _only_hash_with_pods(replica_sets.values(), view)
+    settled = settled or (_hash_when_settled(remembered, deltas) if is_known else "")
+    # One promotion moves the stable revision, so that a page which does not show that is an earlier one.
+    is_outdated = deltas is not None and deltas.completions == 1 and settled == remembered.stable
+    return "" if is_outdated else settled
+
+
+def _promoted_by_former_process(
+    replica_sets: ReplicaSets, view: ControllerView, stable: str, deltas: EventDeltas | None
+) -> str:
+    """Return the revision that was promoted while no page was scraped: it has all pods, and is not the updated one."""
+    if deltas is None or not (deltas.process_restarted and deltas.updates) or view.replicas is None:
+        return ""
+    with_pods = [replica_set for replica_set in replica_sets.values() if replica_set.desired > 0]
+    if len(with_pods) != 1 or not stable or with_pods[0].hash == stable:
+        return ""
+    return with_pods[0].hash if with_pods[0].pod_count > view.replicas.updated else ""
+
+
+def _new_hash(replica_sets: Collection[ReplicaSet], newest_before: float) -> str:
+    """Return the hash of the newest ReplicaSet, "" if it was there before or is not known among several.
+
+    `newest_before` is 0 if no ReplicaSets were shown before, so that none is new. Times are in seconds.
+    """
+    newest_at = max(replica_set.created_at for replica_set in replica_sets)
+    if not 0 < newest_before < newest_at:
+        return ""
+    newest = [replica_set for replica_set in replica_sets if replica_set.created_at == newest_at]
+    if len(newest) > 1:
+        newest = [replica_set for replica_set in newest if replica_set.desired > 0]
+    return newest[0].hash if len(newest) == 1 else ""
 
 
 def _only_hash_with_pods(replica_sets: Iterable[ReplicaSet], view: ControllerView) -> str:

@@ -16,8 +16,7 @@ is shown; one that ends within its hold-down does not count.
 from __future__ import annotations
 
 import zlib
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.inference.classify import NOTHING_NEW, Classification, Evidence, classify_update
 from exporter.rollouts.inference.revisions import (
@@ -43,12 +42,18 @@ from exporter.rollouts.model import (
     UpdateState,
     UpdateTransition,
 )
+from exporter.rollouts.replacing import replace
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from exporter.rollouts.inference.transitions import IntervalSummary
     from exporter.rollouts.model import RevisionHashes
+
+_HANDOVER: Final = 10.0
+"""Seconds for which nobody leads before a standby does, at least: it waits for the end of the lease, of 15 s."""
+_CLOCK_SKEW: Final = 5.0
+"""Seconds by which the clocks of exporter and controller may differ."""
 
 
 def advance(
@@ -57,10 +62,12 @@ def advance(
     """Return the state of a rollout after a tick and its transitions; `view` is the observation's own."""
     if state is None:
         return _first_state(context, observation, view), ()
-    deltas = _event_deltas(state, view)
+    deltas = _event_deltas(state, context, view)
     if _is_reborn(state, observation, deltas):
         return _reborn_state(context, observation, view, deltas), ()
-    evidence = Evidence(state, context.now, observation, view, deltas, context.has_rollout_state)
+    evidence = Evidence(
+        state, context.now, observation, view, deltas, context.has_rollout_state, context.reconciling_since
+    )
     result = classify_update(evidence)
     is_ahead = ahead_of_counters(state.hashes.current, result.hashes.current, deltas)
     # A revision that is neither counted nor proven by hashes waits: counting it now and at RolloutUpdated would be two.
@@ -97,7 +104,7 @@ def advance(
         pending_since=(state.pending_since or context.now) if result.pending else 0.0,
         replicas=view.replicas,
         pods_checksum=checksum,
-        pods_newer=checksum != state.pods_checksum or (state.pods_newer and view.replicas == state.replicas),
+        pods_newer=_are_pods_newer(state, observation, view, result, checksum),
         weight=router_weight(evidence, result, effective_deltas) if has_router or context.has_router else None,
         uid=observation.status.uid if observation.status is not None and observation.status.uid else state.uid,
         paused_seconds=state.paused_seconds + (max(context.now - context.last_seen_at, 0.0) if was_paused else 0.0),
@@ -120,6 +127,9 @@ def _with_former_process(interval: IntervalSummary, state: RolloutState, result:
     # What the new process promoted without a new revision was an update of the former one.
     if state.update_state is result.update_state is UpdateState.SETTLED:
         return replace(interval, revisions=max(interval.revisions, interval.promotions))
+    stable_hashes = {state.hashes.stable, result.hashes.stable} - {""}
+    if state.update_state is UpdateState.UPDATING and len(stable_hashes) > 1:
+        return replace(interval, promotions=max(interval.promotions, 1))
     # A canary with all of its pods that does not pause is about to be promoted, before another revision comes.
     replicas = state.replicas
     if state.update_state is result.update_state is UpdateState.UPDATING and replicas is not None:
@@ -189,12 +199,14 @@ def without_future(state: RolloutState, now: float) -> RolloutState:
     )
 
 
-def _event_deltas(state: RolloutState, view: ControllerView) -> EventDeltas:
+def _event_deltas(state: RolloutState, context: TickContext, view: ControllerView) -> EventDeltas:
     """Compare the event counters with the previous ones, without events that are already known.
 
     A first deploy counts as RolloutUpdated and RolloutCompleted, too. A revision or promotion that the hashes showed
     ahead of the counters is counted one tick late.
     """
+    if _led_beside(state, context, view):
+        return EventDeltas(process_restarted=True)
     deltas = event_deltas(state.event_counts, view.event_counts, same_process=state.process == view.process)
     is_known_update = not state.had_revision or state.ahead_of_counters
     if not state.had_promotion and not deltas.completions:
@@ -211,10 +223,44 @@ def _event_deltas(state: RolloutState, view: ControllerView) -> EventDeltas:
     )
 
 
+def _led_beside(state: RolloutState, context: TickContext, view: ControllerView) -> bool:
+    """Return whether the process led already when the former one was seen to lead: that of another cluster, say.
+
+    What its counters show is no growth since then, and may be about other rollouts of the same names.
+    """
+    was_running = 0 < view.process.start_time < context.last_seen_at - _CLOCK_SKEW
+    return state.process != view.process and was_running and context.now - context.last_seen_at < _HANDOVER
+
+
 def _pods_checksum(observation: Observation) -> int:
     """Return a number that changes whenever a pod of the rollout comes, goes, becomes ready or unready."""
     pods = observation.workload.pods if observation.workload is not None else ()
     return zlib.crc32("\n".join([f"{pod.uid} {pod.ready}" for pod in pods]).encode())
+
+
+def _are_pods_newer(
+    state: RolloutState, observation: Observation, view: ControllerView, result: Classification, checksum: int
+) -> bool:
+    """Return whether the pods of a tick, of this `checksum`, changed later than the controller's gauges."""
+    if checksum == state.pods_checksum:
+        return state.pods_newer and view.replicas == state.replicas
+    return view.replicas == state.replicas or not _are_pods_behind(state, observation, view, result)
+
+
+def _are_pods_behind(
+    state: RolloutState, observation: Observation, view: ControllerView, result: Classification
+) -> bool:
+    """Return whether the pods of a tick show the rollout as it was before the gauges of that tick."""
+    replicas, workload = view.replicas, observation.workload
+    if replicas is None or workload is None or not result.hashes.current:
+        return False
+    if view.phase == "Paused" and not replicas.unavailable:
+        return True  # nothing moves in a pause: pods that its gauges do not count are those from before it
+    if state.replicas is None or replicas.desired != state.replicas.desired:
+        return False
+    # An update makes pods of its revision, and an abort removes them.
+    growth = replicas.updated - sum(pod.hash == result.hashes.current for pod in workload.pods)
+    return growth > 0 if result.update_state is UpdateState.UPDATING else growth < 0
 
 
 def _consumed_counts(state: RolloutState, view: ControllerView, pending: Collection[str]) -> Mapping[str, float]:
@@ -243,9 +289,13 @@ def _reborn_state(
 ) -> RolloutState:
     """Return the first state of a rollout whose name another one had; that one's counters go on for 65 s."""
     state = _first_state(context, replace(observation, first_deploy=True), view)
-    # A promotion in this interval may be the new object's, which may have gone on to its next revision.
-    had_promotion = state.had_promotion or deltas.completions > 0
-    return replace(state, had_promotion=had_promotion, last_event_at=context.now - 0.001)
+    # Revisions and promotions of this interval may be the new object's.
+    return replace(
+        state,
+        had_revision=state.had_revision or deltas.updates > 0,
+        had_promotion=state.had_promotion or deltas.completions > 0,
+        last_event_at=context.now - 0.001,
+    )
 
 
 def _of_this_tick(observation: Observation, now: float) -> Observation:
@@ -296,6 +346,7 @@ def _first_state(context: TickContext, observation: Observation, view: Controlle
         strategy=view.strategy,
         had_revision=not observation.first_deploy or _has_revision(view) or bool(result.hashes.current),
         had_promotion=_has_promotion(None, view)
+        or is_updating
         or not (observation.first_deploy or _is_in_first_deploy(observation, view)),
         replicas=view.replicas,
         pods_checksum=_pods_checksum(observation),

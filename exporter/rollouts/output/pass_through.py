@@ -1,4 +1,7 @@
-"""Families that are exported unchanged: those of leaders, and `kube_pod_labels` of rollout pods."""
+"""Families that are exported unchanged: those of leaders, and `kube_pod_labels` of rollout pods.
+
+Of `rollout_events_total` only the selected series, each unchanged.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 POD_LABELS: Final = "kube_pod_labels"
+EVENTS: Final = "rollout_events_total"
 
 
 class PassThrough:
@@ -29,6 +33,7 @@ class PassThrough:
         self.type_conflicts = 0
         self._policy = policy
         self._pod_labels = SeriesFilter(lambda labels: (labels.get("namespace", ""), labels.get("pod", "")))
+        self._events = SeriesFilter(self._passes_event)
         self._namespaces: dict[str, SeriesFilter[str]] = {}
 
     def families(
@@ -51,8 +56,18 @@ class PassThrough:
         self._namespaces = {name: by_namespace for name, by_namespace in self._namespaces.items() if name in selected}
         merged = [_merge(families) for families in selected.values()]
         self.type_conflicts = sum(len(item) for families in selected.values() for item in _of_other_types(families))
-        allowed = map(self._in_allowed_namespaces, merged)
+        allowed = map(self._in_allowed_namespaces, map(self._selected_events, merged))
         return tuple(family for family in allowed if len(family))
+
+    def _selected_events(self, family: MetricFamily) -> MetricFamily:
+        """Drop the series of events that are not selected; other families stay as they are."""
+        if family.name != EVENTS or self._policy.passes_event is None:
+            return family
+        return self._events.filter(family, bool)
+
+    def _passes_event(self, labels: Mapping[str, str]) -> bool:
+        passes_event = self._policy.passes_event
+        return passes_event is None or passes_event(labels.get("type", ""), labels.get("reason", ""))
 
     def _in_allowed_namespaces(self, family: MetricFamily) -> MetricFamily:
         """Drop the series of namespaces that are not tracked."""

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
+from exporter.rollouts.explain.words import percent
 from exporter.web.model import SharePoint
 from exporter.web.pages.query import ZOOM_HOURS, timeline_href
 
@@ -164,15 +165,15 @@ class _Scale:
 
 def _bands(timeline: Timeline, scale: _Scale) -> Iterator[DrawnBand]:
     for band in timeline.bands:
-        percent = scale.place(band.end) - scale.place(band.start)
-        if percent > 0:
+        width = scale.place(band.end) - scale.place(band.start)
+        if width > 0:
             yield DrawnBand(
                 scale.x(band.start),
                 scale.width(band.start, band.end),
                 band.word,
                 f"{band.word}, {_clock(band.start)} to {_clock(band.end)}",
-                has_label=percent > len(band.word) * _LABEL_PERCENT,
-                is_narrow=percent > len(band.word) * _NARROW_LABEL_PERCENT,
+                has_label=width > len(band.word) * _LABEL_PERCENT,
+                is_narrow=width > len(band.word) * _NARROW_LABEL_PERCENT,
             )
 
 
@@ -190,7 +191,7 @@ def _area(scale: _Scale, start: float, end: float, share: float) -> DrawnArea:
         f"{_y(share):.1f}",
         scale.width(start, end),
         f"{SHARE_HEIGHT * share:.1f}",
-        f"canary {100 * share:.3g} %, {_clock(start)} to {_clock(end)}",
+        f"canary {percent(share)}, {_clock(start)} to {_clock(end)}",
     )
 
 

@@ -269,11 +269,11 @@ class ScrapeCache:
         self._max_families = _SPARE_FAMILIES
 
     def previous_families(self, target_key: Hashable) -> Mapping[str, MetricFamily]:
-        """Return the families of a target's last complete page."""
+        """Return the families of a target's last complete page, or of its first one as far as it was parsed."""
         return self._previous.get(target_key, {})
 
     def store(self, target_key: Hashable, families: Mapping[str, MetricFamily]) -> None:
-        """Store the families of a target's complete page for its next scrape."""
+        """Store the families of a target's page for its next scrape."""
         self._previous[target_key] = families
         if len(self._families) > self._max_families:
             self._evict_families()

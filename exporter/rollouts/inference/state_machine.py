@@ -65,7 +65,9 @@ def advance(
     deltas = _event_deltas(state, context, view)
     if _is_reborn(state, observation, deltas):
         return _reborn_state(context, observation, view, deltas), ()
-    evidence = Evidence(state, context.now, observation, view, deltas, context.has_rollout_state)
+    evidence = Evidence(
+        state, context.now, observation, view, deltas, context.has_rollout_state, context.reconciling_since
+    )
     result = classify_update(evidence)
     is_ahead = ahead_of_counters(state.hashes.current, result.hashes.current, deltas)
     # A revision that is neither counted nor proven by hashes waits: counting it now and at RolloutUpdated would be two.

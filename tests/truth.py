@@ -42,15 +42,12 @@ VARIANT_NAMES: Final = {
 EXPLANATION: Final = "Percent right / wrong / unknown; updates that were counted of those that ended."
 PAGE: Final = manual.FOLDER / "truth.md"
 UNEXPLAINED: Final = "UNEXPLAINED"
-LAGGING_WEIGHT: Final = "the router's weight lags behind the pods"
+UNREADY_PODS: Final = "the controllers' page does not show which revision's pods are not ready"
 AWAY: Final = "promoted and updated again while its controller was away, whose counters then started at 0"
 REPLACED_SOONER: Final = "a revision was replaced between two frames, so that the objects do not show it"
 KNOWN_CAUSES: Final = (
     # [anp]*: all variants but the full one.
-    ("dynamic-abort", "[ap]* all", "shop/half", "fraction", LAGGING_WEIGHT),
-    ("dynamic-abort", "[anp]* all", "shop/whole", "fraction", LAGGING_WEIGHT),
-    ("scale", "argo-only all", "shop/checkout", "fraction", LAGGING_WEIGHT),
-    ("scale", "[anp]* all", "shop/search", "fraction", LAGGING_WEIGHT),
+    ("scale", "argo-only all", "shop/checkout", "fraction", UNREADY_PODS),
     (
         "basic-canary-ksm2.9.2",
         "* all",

@@ -485,6 +485,8 @@ class TickContext:
     """A tick at `now`, when the rollout was last shown (both Unix seconds), and the hold-down of phases (seconds).
 
     `has_router`: the settings say that a router splits its traffic. `has_rollout_state`: rollout state is scraped.
+    `reconciling_since` is when the longest of the reconciliations began that are not over (Unix seconds): infinity if
+    all are over, None if the controller does not show it.
     """
 
     now: float
@@ -492,6 +494,7 @@ class TickContext:
     hold_down: float
     has_router: bool = False
     has_rollout_state: bool = False
+    reconciling_since: float | None = None
 
 
 # What is exported about a rollout

@@ -7,7 +7,7 @@ a `TrackerState`.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from exporter.metrics import Labels, MetricFamily, MetricsSnapshot, ScrapeResult, Source, split
@@ -21,6 +21,7 @@ from exporter.rollouts.inputs.controller import ControllerPageReader, RunsOnPage
 from exporter.rollouts.inputs.last_status import RememberedStatuses
 from exporter.rollouts.inputs.leadership import ControllerRole, ScrapedController, elect_leaders
 from exporter.rollouts.inputs.sources import SourceTracker
+from exporter.rollouts.inputs.work_queue import reconciling_since
 from exporter.rollouts.model import UNKNOWN_PHASE, ControllerProcess, PhaseHistory, Rollout, RolloutState, TickContext
 from exporter.rollouts.output.catalogue import selected_families
 from exporter.rollouts.output.durations import DurationHistograms, HistogramState
@@ -30,6 +31,7 @@ from exporter.rollouts.output.renderer import FamilyRenderer, InfoSeries
 from exporter.rollouts.output.staleness import AbsencePolicy, StalenessTracker
 from exporter.rollouts.output.targets import TargetStatus, TargetTracker
 from exporter.rollouts.output.update_account import continue_account
+from exporter.rollouts.replacing import replace
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -121,6 +123,7 @@ class RolloutTracker:
         self._at_rest: set[RolloutKey] = set()
         self._available_sources = AvailableSources(leader_was_scraped=False, has_workload_source=False)
         self._readers: dict[str, ControllerPageReader] = {}
+        self._reconciling_since: Mapping[ControllerProcess, float | None] = {}
         self._leader_processes = state.leaders  # also leaders whose last scrape failed
         # Of each installation those that led when it was led last.
         self._last_leaders = state.last_leaders
@@ -305,6 +308,7 @@ class RolloutTracker:
         self._available_sources = available
         # After a longer gap, a rollout that is new to us need not be newly created.
         established = tick.established if tick.now - self._updated_at <= self._policy.grace else ()
+        self._reconciling_since = {c.process: reconciling_since(c.result, tick.now) for c in tick.leaders}
         runs = [run for leader in tick.leaders for run in self._readers[leader.result.target].runs(leader.result)]
         runs_of = group_by_rollout(runs, tick.views)
         for key in {**self._states, **tick.views}:
@@ -342,6 +346,7 @@ class RolloutTracker:
                 self._policy.hold_down,
                 self._policy.has_router(key),
                 self._sources.has_rollout_state,
+                self._reconciling_since.get(observation.view.process),
             )
             state, changes = advance(previous, context, observation, observation.view)
             state = count_finished(state, runs, first=previous is None)

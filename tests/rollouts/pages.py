@@ -43,6 +43,29 @@ class PageRollout:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkQueue:
+    """The work queue of rollouts: for how long an item has been in work (seconds), and how many are or were."""
+
+    running: float = 0.0
+    in_work: int = 0
+    done: int = 100
+    slow: int = 0
+
+    def lines(self) -> Iterable[str]:
+        """Yield its lines, and one of another queue."""
+        labels, worked = 'name="Rollouts"', "workqueue_work_duration_seconds"
+        yield f"workqueue_longest_running_processor_seconds{{{labels}}} {self.running}"
+        yield 'workqueue_longest_running_processor_seconds{name="AnalysisRuns"} 60'
+        yield f"workqueue_adds_total{{{labels}}} {self.done + self.in_work + 2}"
+        yield f"workqueue_depth{{{labels}}} 2"
+        yield f"# TYPE {worked} histogram"
+        yield f'{worked}_bucket{{{labels},le="1"}} {self.done - self.slow}'
+        yield f'{worked}_bucket{{{labels},le="+Inf"}} {self.done}'
+        yield f"{worked}_sum{{{labels}}} 1"
+        yield f"{worked}_count{{{labels}}} {self.done}"
+
+
+@dataclass(frozen=True, slots=True)
 class PageReplicaSet:
     """A ReplicaSet of shop/cart with `pod_count` ready pods; `revision` is None without allow-lists."""
 
@@ -67,10 +90,16 @@ class PageReplicaSet:
 
 
 def controller_page(
-    now: float, *rollouts: PageRollout, target: str = "a", start_time: float = 1.0, installation: str = "default"
+    now: float,
+    *rollouts: PageRollout,
+    target: str = "a",
+    start_time: float = 1.0,
+    installation: str = "default",
+    work: WorkQueue | None = None,
 ) -> ScrapeResult:
     """Return a controller's page; without rollouts it is that of a standby."""
     lines = [line for rollout in rollouts for line in rollout.lines()]
+    lines += work.lines() if work is not None else []
     return parse_page(
         ScrapeRequest(Source.ARGO, target, now, installation), f"process_start_time_seconds {start_time}", *lines
     )

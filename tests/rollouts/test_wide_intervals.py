@@ -7,6 +7,16 @@ from typing import Final
 
 import pytest
 
+from exporter.rollouts.inference.revisions import hashes_by_revision
+from exporter.rollouts.model import (
+    ControllerProcess,
+    ControllerView,
+    EventDeltas,
+    ReplicaCounts,
+    ReplicaSet,
+    RevisionHashes,
+    UpdateState,
+)
 from exporter.rollouts.tracker import RolloutTracker
 from tests.rollouts.pages import (
     PageReplicaSet,
@@ -19,11 +29,13 @@ from tests.rollouts.pages import (
     update_results,
 )
 from tests.rollouts.test_lagging_sources import (
+    APPLIED,
     FIRST_DEPLOY,
     NEW,
     OLD,
     PAUSED,
     POLICY,
+    ROUTED,
     SETTLED,
     Watch,
     changed,
@@ -92,6 +104,37 @@ def test_pods_from_after_the_gauges_of_a_page_are_the_share_of_the_traffic() -> 
     assert fraction(watch.see(lagging, (replace(OLD, pod_count=2), replace(NEW, pod_count=2)))) == 0.5
 
 
+# Weights of a router, without rollout state
+
+HALF: Final = changed(
+    APPLIED, "Paused", (10, 5, 10, 0), TrafficWeightUpdated=2, RolloutStepCompleted=1, RolloutPaused=1
+)
+"""With dynamicStableScale, so that the stable pods are fewer."""
+
+
+@pytest.mark.parametrize("pods", [(), (replace(OLD, pod_count=5), replace(NEW, pod_count=5))], ids=["none", "shown"])
+def test_on_the_way_back_the_weight_is_held_until_its_change_is_counted(pods: tuple[PageReplicaSet, ...]) -> None:
+    watch = Watch()
+    before = ((replace(OLD, pod_count=10),), pods) if pods else ()
+    watch.see_all((ROUTED, *before[:1]), (APPLIED, *before[:1]))
+    assert fraction(watch.see(HALF, *before[1:])) == 0.5
+    back = changed(HALF, "Progressing", (10, 10, 10, 5), RolloutUpdated=1, SkipSteps=1)
+    sets = [(replace(OLD, revision=3, pod_count=10), replace(NEW, pod_count=5))] if pods else []
+    assert fraction(watch.see(back, *sets)) == 0.5
+    assert fraction(watch.see(changed(back, "Progressing", (10, 10, 13, 2)), *sets)) == 0.5
+    counted = changed(back, "Progressing", (10, 10, 14, 1), TrafficWeightUpdated=1)
+    assert (fraction(watch.see(counted, *sets)) or 0.0) < 0.5
+    assert fraction(watch.see(changed(counted, "Completed", (10, 10, 10, 0)), *sets)) == 0.0
+
+
+def test_a_weight_is_narrowed_once_a_rollout_that_was_scaled_in_a_pause_has_its_pods() -> None:
+    watch = Watch()
+    fifth = changed(APPLIED, "Paused", (6, 2, 8, 0), TrafficWeightUpdated=2, RolloutStepCompleted=1, RolloutPaused=1)
+    assert fraction(watch.see_all((replace(ROUTED, replicas=(6, 6, 6, 0)),), (APPLIED,), (fifth,))) == 2 / 6
+    watch.see(changed(fifth, replicas=(9, 2, 8, 3)))
+    assert fraction(watch.see(changed(fifth, replicas=(9, 2, 11, 0)))) == 2 / 9
+
+
 # Revisions without numbers
 
 UNNUMBERED: Final = replace(OLD_ALONE, revision=None)
@@ -146,6 +189,26 @@ def test_a_new_revision_and_the_way_back_in_one_interval_is_no_update_once_the_s
     snapshot = watch.see(changed(PAUSED, "Progressing", (4, 4, 5, 1), **replaced))
     assert in_progress(snapshot) == 0.0
     assert update_results(snapshot) == {"superseded": 1, "rolled_back": 1}
+
+
+@pytest.mark.parametrize(
+    ("replica_sets", "remembered", "stable"),
+    [
+        # hash, number, created at, pods; the last one is not the current one yet
+        ([("old", 1, 1.0, 1), ("new", 3, 3.0, 1), ("mid", 4, 2.0, 4)], "mid", "mid"),
+        ([("new", 2, 2.0, 1), ("old", 3, 1.0, 4)], "", "old"),
+        ([("old", 1, 1.0, 4), ("new", 2, 2.0, 1), ("next", 3, 3.0, 1)], "", "old"),
+    ],
+    ids=["remembered, beside others with pods", "not remembered, taken up again", "not remembered, beside a new one"],
+)
+def test_the_stable_revision_is_found_while_the_status_is_behind_the_newest_replica_set(
+    replica_sets: list[tuple[str, int, float, int]], remembered: str, stable: str
+) -> None:
+    ordered = [ReplicaSet(name, number, created, pods, pods) for name, number, created, pods in replica_sets]
+    view = ControllerView(ControllerProcess("a", 1.0), "canary", "", "Paused", ReplicaCounts(4, 1, 5, 0))
+    previous = RevisionHashes("new", remembered)
+    hashes = hashes_by_revision(ordered, view, UpdateState.UPDATING, previous, EventDeltas(updates=1), is_behind=True)
+    assert (hashes.current, hashes.stable) == ("new", stable)
 
 
 def test_a_way_back_that_no_page_of_replica_sets_showed_is_no_superseded_revision_of_the_next_page() -> None:

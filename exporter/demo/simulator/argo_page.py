@@ -25,6 +25,8 @@ PHASES = ("Abort", "Completed", "Error", "Paused", "Progressing", "Timeout")
 QUEUES = ("AnalysisRuns", "DestinationRules", "Experiments", "Ingresses", "Rollouts", "Services")
 ITEM_SECONDS = 0.0005
 """How long an item waits in a work queue, and is worked on."""
+WORK_UPDATE_SECONDS = 0.5
+"""How often client-go updates the gauges of unfinished work (updateUnfinishedWorkLoop of util/workqueue)."""
 WARNINGS = (conditions.ABORTED,)
 """Events of the type Warning."""
 # The products of Go's exponential buckets, with their rounding errors.
@@ -66,21 +68,32 @@ workqueue_work_duration_seconds histogram [ALPHA] How long in seconds processing
 
 
 class PageInput(NamedTuple):
-    """The input of a page: the process, its start (Unix seconds), and the rollouts on the page."""
+    """The input of a page: the process, its start (Unix seconds), the rollouts on the page, and what is in work.
+
+    `work_count` reconciliations are not over; `work_seconds` are the times for which they had run when the gauges of
+    that were updated last.
+    """
 
     controller: SimulatedController
     start_time: float
     rollouts: list[SimulatedRollout]
+    work_count: int
+    work_seconds: list[float]
 
 
 def render_argo_page(
     controller: SimulatedController,
     rollouts: Mapping[ObjectKey, SimulatedRollout],
+    now: float,
     to_unix_time: Callable[[float], float],
 ) -> bytes:
     """Return the page, with the rollouts that this process has reconciled, and no family without rows."""
     visible = [rollout for key, rollout in rollouts.items() if key in controller.counters.observed_rollouts]
-    page = PageInput(controller, to_unix_time(controller.started_at), visible)
+    begun = [rollout.reconciled_at for rollout in rollouts.values() if rollout.unwritten_status is not None]
+    begun = begun if controller.is_leader else []
+    updated_at = now - (now - controller.started_at) % WORK_UPDATE_SECONDS
+    work_seconds = [updated_at - time for time in begun if time <= updated_at]
+    page = PageInput(controller, to_unix_time(controller.started_at), visible, len(begun), work_seconds)
     families = [(header, list(ROWS[header.name](page))) for header in FAMILIES]
     return "".join(render_family(header, rows) for header, rows in families if rows).encode()
 
@@ -124,18 +137,29 @@ def _queue_counts(page: PageInput) -> Iterable[tuple[tuple[LabelPair, ...], int]
     return [((("name", name),), _reconcile_count(page) if name == "Rollouts" else 0) for name in QUEUES]
 
 
-def _queue_gauge(page: PageInput) -> Iterable[SampleRow]:
-    return [SampleRow(labels, 0) for labels, _ in _queue_counts(page)]
+def _queue_gauge(read: Callable[[PageInput], float] = lambda _: 0.0) -> PageRows:
+    """Return a function that makes a row for each work queue: of the rollouts' one with what is read, of others 0."""
+    return lambda page: [SampleRow((("name", name),), read(page) if name == "Rollouts" else 0) for name in QUEUES]
 
 
 def _queue_counter(page: PageInput) -> Iterable[SampleRow]:
-    return [SampleRow(labels, count) for labels, count in _queue_counts(page)]
+    """Return how many items were added to each work queue: those that are in work, too."""
+    begun = {"Rollouts": page.work_count}
+    return [SampleRow(labels, count + begun.get(labels[0][1], 0)) for labels, count in _queue_counts(page)]
 
 
 def _queue_histogram(page: PageInput) -> Iterable[SampleRow]:
     for labels, count in _queue_counts(page):
         bucket_counts = [count if bound >= ITEM_SECONDS else 0 for bound in QUEUE_BOUNDS]
         yield from _histogram(labels, QUEUE_BOUNDS, bucket_counts, count * ITEM_SECONDS, count)
+
+
+def _work_histogram(page: PageInput) -> Iterable[SampleRow]:
+    """Return how long items were worked on; of rollouts in the buckets of their own histogram."""
+    timings = page.controller.counters.reconciles.values()
+    for labels, count in _queue_counts(page):
+        bucket_counts = [sum(timing.count_up_to(bound) for timing in timings) if count else 0 for bound in QUEUE_BOUNDS]
+        yield from _histogram(labels, QUEUE_BOUNDS, bucket_counts, sum(timing.total for timing in timings), count)
 
 
 def _event_rows(page: PageInput) -> Iterable[SampleRow]:
@@ -203,10 +227,10 @@ ROWS: dict[str, PageRows] = {
     "rollout_reconcile": _histograms(lambda page: page.controller.counters.reconciles),
     "rollout_reconcile_error": _error_rows,
     "workqueue_adds_total": _queue_counter,
-    "workqueue_depth": _queue_gauge,
-    "workqueue_longest_running_processor_seconds": _queue_gauge,
+    "workqueue_depth": _queue_gauge(),
+    "workqueue_longest_running_processor_seconds": _queue_gauge(lambda page: max(page.work_seconds, default=0.0)),
     "workqueue_queue_duration_seconds": _queue_histogram,
-    "workqueue_retries_total": _queue_gauge,
-    "workqueue_unfinished_work_seconds": _queue_gauge,
-    "workqueue_work_duration_seconds": _queue_histogram,
+    "workqueue_retries_total": _queue_gauge(),
+    "workqueue_unfinished_work_seconds": _queue_gauge(lambda page: sum(page.work_seconds)),
+    "workqueue_work_duration_seconds": _work_histogram,
 }

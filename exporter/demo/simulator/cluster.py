@@ -164,7 +164,7 @@ class SimulatedCluster:
     def argo_page(self, controller: str) -> bytes | None:
         """Return a controller's /metrics, None if it is down."""
         process = self.controllers.by_name[controller]
-        return render_argo_page(process, self.rollouts, self.to_unix_time) if process.is_up else None
+        return render_argo_page(process, self.rollouts, self._time, self.to_unix_time) if process.is_up else None
 
     def kube_state_metrics_page(self, *, allow_lists: bool = True, resources: frozenset[str] = RESOURCES) -> bytes:
         """Return kube-state-metrics' page; `allow_lists` adds the pods' hash label and the ReplicaSets' revision."""
@@ -207,6 +207,9 @@ class SimulatedCluster:
         """Write the status that waited for the notifications, and reconcile again."""
         assert rollout.unwritten_status is not None
         rollout.status, rollout.unwritten_status = rollout.unwritten_status, None
+        if leader := self.controllers.leader:
+            seconds = self._time - rollout.reconciled_at + rollout.reconcile_seconds
+            leader.counters.observe_reconcile(rollout.key, seconds)
         rollout.next_reconcile_at = self._time + RECONCILE_DELAY
 
     def _schedule_reconcile(self, rollout: SimulatedRollout) -> None:
@@ -255,9 +258,11 @@ class SimulatedCluster:
         reconcile(rollout, self._time, record)
         if self._notification_seconds and counters.events.total() > event_count and rollout.status != previous:
             rollout.unwritten_status, rollout.status = rollout.status, previous
-            rollout.next_reconcile_at = self._time + self._notification_seconds
+            rollout.reconciled_at, rollout.next_reconcile_at = self._time, self._time + self._notification_seconds
         counters.errors[key] += bool(has_conflict)
-        counters.reconciles.setdefault(key, DurationHistogram()).observe(self._random.uniform(0.002, 0.03))
+        rollout.reconcile_seconds = self._random.uniform(0.002, 0.03)
+        if rollout.unwritten_status is None:
+            counters.observe_reconcile(key, rollout.reconcile_seconds)
 
     def _count_event(self, leader: SimulatedController, key: ObjectKey, reason: str) -> None:
         leader.counters.events[key, reason] += 1

@@ -37,6 +37,11 @@ class DurationHistogram:
         for index, bound in enumerate(RECONCILE_BOUNDS):
             self.bucket_counts[index] += seconds <= bound
 
+    def count_up_to(self, seconds: float) -> int:
+        """Return how many durations are at most so long, as far as the buckets show it."""
+        counts = (count for bound, count in zip(RECONCILE_BOUNDS, self.bucket_counts, strict=True) if bound <= seconds)
+        return self.count if seconds > RECONCILE_BOUNDS[-1] else max(counts, default=0)
+
 
 @dataclass(slots=True)
 class ControllerCounters:
@@ -48,6 +53,10 @@ class ControllerCounters:
     reconciles: dict[ObjectKey, DurationHistogram] = field(default_factory=dict)
     notifications: dict[ObjectKey, DurationHistogram] = field(default_factory=dict)
     cleanups: list[tuple[float, ObjectKey]] = field(default_factory=list)
+
+    def observe_reconcile(self, key: ObjectKey, seconds: float) -> None:
+        """Count a reconciliation that is over."""
+        self.reconciles.setdefault(key, DurationHistogram()).observe(seconds)
 
     def drop_deleted(self, now: float) -> None:
         """Remove the counters of rollouts whose clean-up is due."""

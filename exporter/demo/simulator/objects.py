@@ -241,7 +241,8 @@ class SimulatedRollout:
     """A Rollout: spec, status, ReplicaSets by hash, and the selectors of its two Services.
 
     `stable_service_hash` is the selector of the stable (or active) Service, `canary_service_hash` that of the canary
-    (or preview) Service. `unwritten_status` is what the controller writes once its notifications are sent.
+    (or preview) Service. `unwritten_status` is what the controller writes once its notifications are sent, in the
+    reconciliation that began at `reconciled_at` and takes `reconcile_seconds` without them.
     """
 
     spec: RolloutSpec
@@ -255,6 +256,8 @@ class SimulatedRollout:
     retries: int = 0
     next_reconcile_at: float = NEVER
     unwritten_status: SimulatedStatus | None = None
+    reconciled_at: float = 0.0
+    reconcile_seconds: float = 0.0
 
     @property
     def key(self) -> ObjectKey:

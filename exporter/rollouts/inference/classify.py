@@ -9,11 +9,12 @@ takes seconds, and only then writes the status. Events that the status does not 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.inference import revisions
 from exporter.rollouts.model import BLUE_GREEN, CANARY, NO_HASHES, RevisionHashes, UpdateState
+from exporter.rollouts.replacing import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,14 +29,19 @@ if TYPE_CHECKING:
     )
 
 
+_RETRIED: Final = "an aborted update goes on: retried"
 NOTHING_NEW: Final = "nothing has happened since"
 """Evidence of a tick in which nothing happened; the state machine keeps the evidence of the previous tick."""
 PATIENCE: Final = 30.0
 """Seconds for which a status may lag behind the counters: a failing notification is retried for some 8 s each."""
+_GAUGE_PERIOD: Final = 0.5
+"""Seconds between two updates of the gauge that shows how long a reconciliation has run (client-go, util/workqueue)."""
 _REVISION_EVENTS: Final = frozenset({"RolloutUpdated", "NewReplicaSetCreated", "SkipSteps"})
 """Events of a new current revision, which are pending together."""
 _ABORT_EVENTS: Final = frozenset({"RolloutAborted"})
 _PROMOTION_EVENTS: Final = frozenset({"RolloutCompleted"})
+_RETRY_EVENTS: Final = frozenset({"RolloutPaused", "RolloutStepCompleted"})
+"""The first events of an update that is retried; the retry itself is none."""
 _NO_EVENTS: Final[frozenset[str]] = frozenset()
 _FAILURE_EVENTS: Final = frozenset({"AnalysisRunFailed", "AnalysisRunError", "AnalysisRunInconclusive"})
 """Events after which the controller aborts an update by itself."""
@@ -55,7 +61,7 @@ Not Progressing: a promoted rollout with a router stays in it until its old pods
 class Evidence:
     """What a rung of the ladder looks at: the remembered state and the tick; `view` is the observation's own.
 
-    `has_rollout_state`: rollout state is scraped, at other ticks perhaps.
+    `has_rollout_state`: rollout state is scraped, at other ticks perhaps. `reconciling_since` as of `TickContext`.
     """
 
     state: RolloutState | None
@@ -64,6 +70,7 @@ class Evidence:
     view: ControllerView
     deltas: EventDeltas | None
     has_rollout_state: bool = False
+    reconciling_since: float | None = None
 
     @property
     def previous(self) -> UpdateState:
@@ -85,6 +92,12 @@ class Evidence:
         """Whether the status has not shown a counted event for longer than it may take to write."""
         since = self.state.pending_since if self.state is not None else 0.0
         return since > 0 and self.now - since > PATIENCE
+
+    @property
+    def is_unwritten(self) -> bool:
+        """Whether the reconciliation goes on that counted the newest events: it writes the status at its end."""
+        counted_at = self.state.pending_since if self.state is not None and self.state.pending_since else self.now
+        return self.reconciling_since is not None and self.reconciling_since <= counted_at + _GAUGE_PERIOD
 
     def is_outdated(self, observed_at: float) -> bool:
         """Return whether the counters showed a transition after a source was scraped (`observed_at`, Unix seconds)."""
@@ -175,11 +188,9 @@ def by_revisions(evidence: Evidence) -> Classification | None:
     ordered = revisions.by_number(workload.replica_sets)
     if not ordered:
         return None
-    # The controller creates the ReplicaSet of a new revision before it writes the status.
-    is_behind = not evidence.is_overdue and (
-        revisions.is_status_behind(ordered, evidence.hashes.current, view, evidence.replicas_before)
-        or (len(ordered) > 1 and (_shows_former_abort(evidence) or _shows_former_promotion(evidence, ordered)))
-    )
+    is_behind = _is_status_behind(evidence, ordered)
+    if deltas is not None and not is_behind and _awaits_promotion(evidence):
+        deltas = replace(deltas, completions=deltas.completions - 1)
     hashes = revisions.hashes_by_revision(
         ordered, view, evidence.previous, evidence.hashes, deltas, is_behind=is_behind
     )
@@ -188,7 +199,37 @@ def by_revisions(evidence: Evidence) -> Classification | None:
     if _is_aborted_by_user(evidence) and hashes.current == evidence.hashes.current != hashes.stable:
         reason = "RolloutAborted counted, and the current revision is not the stable one"
         return Classification(UpdateState.ABORTED, reason, hashes, from_hashes=True, pending=_ABORT_EVENTS)
+    if hashes.current != hashes.stable and _is_retried(evidence):
+        return Classification(UpdateState.UPDATING, _RETRIED, hashes, from_hashes=True, pending=_RETRY_EVENTS)
     return _by_hashes(evidence, hashes, aborted=view.phase == "Abort")
+
+
+def _is_status_behind(evidence: Evidence, ordered: list[ReplicaSet]) -> bool:
+    """Return whether the status does not show the newest revision yet.
+
+    The controller creates the ReplicaSet of a new revision before it writes the status.
+    """
+    if evidence.is_overdue or len(ordered) == 1:
+        return False
+    is_written = _is_creation_over(evidence, ordered)
+    if is_written is not None:
+        return not is_written and evidence.hashes.current == ordered[-2].hash
+    return (
+        revisions.is_status_behind(ordered, evidence.hashes.current, evidence.view, evidence.replicas_before)
+        or _shows_former_abort(evidence)
+        or _shows_former_promotion(evidence, ordered)
+    )
+
+
+def _is_creation_over(evidence: Evidence, ordered: list[ReplicaSet]) -> bool | None:
+    """Return whether the reconciliation is over that created the newest ReplicaSet; None if that is unknown."""
+    newest, since = ordered[-1], evidence.reconciling_since
+    is_youngest = all(newest.created_at > replica_set.created_at for replica_set in ordered[:-1])
+    # Creation times are whole seconds.
+    created_until = newest.created_at + 1 + _GAUGE_PERIOD
+    if since is None or not is_youngest or evidence.now <= created_until:
+        return False if since is not None and is_youngest and since <= created_until else None
+    return since > created_until
 
 
 def by_sizes(evidence: Evidence) -> Classification | None:
@@ -269,9 +310,39 @@ def _is_aborted_by_user(evidence: Evidence) -> bool:
     if evidence.previous not in (UpdateState.UPDATING, UpdateState.ABORTED) or deltas.updates or deltas.completions:
         return False
     # What the controller has written since would show the abort, or that it was retried.
-    is_written = (view.phase, view.replicas) != (state.phases.phase, state.replicas) or deltas.process_restarted
+    has_changed = (view.phase, view.replicas) != (state.phases.phase, state.replicas) or deltas.process_restarted
+    is_written = has_changed and not evidence.is_unwritten
     grown = (reason for reason, count in view.event_counts.items() if count > state.event_counts.get(reason, 0.0))
     return not is_written and not _FAILURE_EVENTS.intersection(grown)
+
+
+def _awaits_promotion(evidence: Evidence) -> bool:
+    """Return whether the last promotion that was counted is not in the status yet, since its reconciliation goes on."""
+    deltas, view, state = evidence.deltas, evidence.view, evidence.state
+    if deltas is None or not deltas.completions or not evidence.is_unwritten or evidence.is_overdue:
+        return False
+    # The weight goes from the canary to the stable revision once the promotion is written.
+    is_complete = state is not None and state.weight is not None and state.weight.fraction == 1.0
+    weights_before = deltas.updates + deltas.completed_steps - deltas.resumes + (not is_complete)
+    if deltas.weight_updates > weights_before:
+        return False
+    # The status that shows a promotion shows the phase Completed, too, if all is ready; blueGreen has it before.
+    is_new_phase = state is None or state.phases.phase != "Completed"
+    return view.phase != "Completed" or (view.strategy == BLUE_GREEN and not (is_new_phase and not _is_analysed(view)))
+
+
+def _is_analysed(view: ControllerView) -> bool:
+    """Return whether AnalysisRuns of a rollout were counted."""
+    return any(reason.startswith("AnalysisRun") for reason in view.event_counts)
+
+
+def _is_retried(evidence: Evidence) -> bool:
+    """Return whether an aborted update goes on although the phase is still Abort: the retry's first events are sent."""
+    deltas, view = evidence.deltas, evidence.view
+    if deltas is None or view.phase != "Abort" or not evidence.is_unwritten or evidence.is_overdue:
+        return False
+    is_known = evidence.previous in (UpdateState.ABORTED, UpdateState.UPDATING)
+    return is_known and bool(deltas.pauses or deltas.completed_steps) and not (deltas.updates or deltas.aborts)
 
 
 def _not_shown(evidence: Evidence, hashes: RevisionHashes, *, aborted: bool) -> frozenset[str]:
@@ -343,7 +414,7 @@ def _by_page(evidence: Evidence) -> _Verdict:
     if evidence.observation.first_deploy and (deltas is None or deltas.updates <= 1):
         return _by_first_deploy(evidence)
     if deltas is not None and (deltas.completions or deltas.updates):
-        return (*_by_event_counts(evidence, deltas), _NO_EVENTS)
+        return _by_revision_events(evidence, deltas)
     if deltas is not None and deltas.aborts and previous is UpdateState.UPDATING and not evidence.is_overdue:
         return previous, NOTHING_NEW, _ABORT_EVENTS
     # InvalidSpec hides the phase below it.
@@ -353,6 +424,35 @@ def _by_page(evidence: Evidence) -> _Verdict:
     if reason:
         return UpdateState.UPDATING, reason, _NO_EVENTS
     return previous, NOTHING_NEW if previous is not UpdateState.UNKNOWN else "begun before anyone looked", _NO_EVENTS
+
+
+def _by_revision_events(evidence: Evidence, deltas: EventDeltas) -> _Verdict:
+    """Classify an interval in which revisions or promotions were counted, of which the last may not be written yet."""
+    if _awaits_promotion(evidence):
+        return _before_promotion(evidence, deltas)
+    if _awaits_revision(evidence, deltas):
+        return evidence.previous, NOTHING_NEW, _REVISION_EVENTS
+    return (*_by_event_counts(evidence, deltas), _NO_EVENTS)
+
+
+def _before_promotion(evidence: Evidence, deltas: EventDeltas) -> _Verdict:
+    """Classify a rollout whose last promotion is counted, but not in the status yet."""
+    before = replace(deltas, completions=deltas.completions - 1)
+    if before.completions or before.updates:
+        return (*_by_event_counts(replace(evidence, deltas=before), before), _PROMOTION_EVENTS)
+    reason = NOTHING_NEW if evidence.previous is UpdateState.UPDATING else "RolloutCompleted counted: about to end"
+    return UpdateState.UPDATING, reason, _PROMOTION_EVENTS
+
+
+def _awaits_revision(evidence: Evidence, deltas: EventDeltas) -> bool:
+    """Return whether a new revision was counted, but is not in the status yet: nothing shows its pods."""
+    view, before = evidence.view, evidence.replicas_before
+    if evidence.previous not in (UpdateState.SETTLED, UpdateState.UNKNOWN) or deltas.updates != 1 or deltas.completions:
+        return False
+    if not evidence.is_unwritten or evidence.is_overdue or view.replicas is None or before is None:
+        return False
+    is_former = view.replicas.updated >= before.updated and view.replicas.old <= before.old
+    return is_former and not (deltas.pauses or deltas.completed_steps)
 
 
 def _by_first_deploy(evidence: Evidence) -> _Verdict:
@@ -411,11 +511,11 @@ def _by_completed_blue_green(evidence: Evidence) -> _Verdict:
     previous, deltas, replicas = evidence.previous, evidence.deltas, evidence.view.replicas
     has_old_pods = replicas is not None and replicas.old > 0
     if deltas is not None and deltas.completions:
-        if revisions.may_be_promoted_before(evidence.view, previous, deltas):
-            return UpdateState.UNKNOWN, "RolloutUpdated and RolloutCompleted counted, in any order", _NO_EVENTS
-        return UpdateState.SETTLED, "RolloutCompleted counted", _NO_EVENTS
+        return _by_promotion_of_blue_green(evidence, deltas)
     if not has_old_pods or evidence.observation.first_deploy:
         return _by_completed(evidence)
+    if deltas is not None and deltas.aborts and previous is UpdateState.UPDATING and evidence.is_unwritten:
+        return previous, NOTHING_NEW, _ABORT_EVENTS
     if previous is UpdateState.UNKNOWN:
         return previous, "phase Completed with pods of two revisions: perhaps before the promotion", _NO_EVENTS
     if previous is UpdateState.SETTLED and (deltas is None or not deltas.updates):
@@ -423,6 +523,14 @@ def _by_completed_blue_green(evidence: Evidence) -> _Verdict:
     if _reuses_stable(evidence):
         return UpdateState.SETTLED, "phase Completed on a former ReplicaSet: back to the stable revision", _NO_EVENTS
     return UpdateState.UPDATING, "phase Completed, but no promotion was counted", _NO_EVENTS
+
+
+def _by_promotion_of_blue_green(evidence: Evidence, deltas: EventDeltas) -> _Verdict:
+    if _awaits_promotion(evidence):
+        return _before_promotion(evidence, deltas)
+    if revisions.may_be_promoted_before(evidence.view, evidence.previous, deltas):
+        return UpdateState.UNKNOWN, "RolloutUpdated and RolloutCompleted counted, in any order", _NO_EVENTS
+    return UpdateState.SETTLED, "RolloutCompleted counted", _NO_EVENTS
 
 
 def _reuses_stable(evidence: Evidence) -> bool:
@@ -438,6 +546,8 @@ def _reuses_stable(evidence: Evidence) -> bool:
 def _by_abort(evidence: Evidence) -> _Verdict:
     """Classify by the phase Abort, which lasts until a retry or a new revision."""
     previous, view, deltas = evidence.previous, evidence.view, evidence.deltas
+    if _is_retried(evidence):
+        return UpdateState.UPDATING, _RETRIED, _RETRY_EVENTS
     if _aborted_at_rest(previous, view, deltas):
         return previous, "aborted at rest", _NO_EVENTS
     if _shows_former_abort(evidence) and not evidence.is_overdue:

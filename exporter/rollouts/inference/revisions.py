@@ -5,10 +5,10 @@ A revision that no source proves stays unknown (""): a guessed role would page o
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.model import BLUE_GREEN, EventDeltas, ReplicaSet, RevisionHashes, UpdateState
+from exporter.rollouts.replacing import replace
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

@@ -16,7 +16,6 @@ is shown; one that ends within its hold-down does not count.
 from __future__ import annotations
 
 import zlib
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.inference.classify import NOTHING_NEW, Classification, Evidence, classify_update
@@ -43,6 +42,7 @@ from exporter.rollouts.model import (
     UpdateState,
     UpdateTransition,
 )
+from exporter.rollouts.replacing import replace
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -65,7 +65,9 @@ def advance(
     deltas = _event_deltas(state, context, view)
     if _is_reborn(state, observation, deltas):
         return _reborn_state(context, observation, view, deltas), ()
-    evidence = Evidence(state, context.now, observation, view, deltas, context.has_rollout_state)
+    evidence = Evidence(
+        state, context.now, observation, view, deltas, context.has_rollout_state, context.reconciling_since
+    )
     result = classify_update(evidence)
     is_ahead = ahead_of_counters(state.hashes.current, result.hashes.current, deltas)
     # A revision that is neither counted nor proven by hashes waits: counting it now and at RolloutUpdated would be two.

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter.incremental import BatchMemo, per_sample
+from exporter.rollouts.inputs import work_queue
 from exporter.rollouts.model import PHASES, UNKNOWN_PHASE, ControllerProcess, ControllerView, ReplicaCounts, rollout_key
+from exporter.rollouts.replacing import replace
 
 if TYPE_CHECKING:
     from exporter.metrics import SampleBatch, ScrapeResult, Series
@@ -66,9 +68,9 @@ _EXTRACTORS: Final[Mapping[str, _Extract]] = {
     **{f"rollout_info_replicas_{gauge}": _gauge(gauge) for gauge in _GAUGES},
 }
 # The last four: runs, the start that identifies a process, the deprecated phase, and a proof of leadership.
-REQUIRED_FAMILIES: Final = frozenset(
-    {*_EXTRACTORS, "analysis_run_info", "process_start_time_seconds", "rollout_phase", "workqueue_adds_total"}
-)
+REQUIRED_FAMILIES: Final = work_queue.REQUIRED_FAMILIES | {
+    *_EXTRACTORS, "analysis_run_info", "process_start_time_seconds", "rollout_phase", "workqueue_adds_total",
+}  # fmt: skip # a table
 
 
 class ControllerPageReader:

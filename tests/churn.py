@@ -74,7 +74,7 @@ class ChurningExporter:
     """The stages of the exporter, fed with pages whose names are new at each cycle."""
 
     def __init__(self) -> None:
-        settings = Settings.model_validate({"series": {"pass_through": ["rollout_.*", "kube_pod_info"]}})
+        settings = Settings.parse({"series": {"pass_through": ["rollout_.*", "kube_pod_info"]}})
         self._cache = ScrapeCache(settings.series.passes_through)
         self._parsers = parser_factory(settings, self._cache)
         self._tracker = RolloutTracker(tracking_policy(settings))

@@ -80,9 +80,10 @@ def _leads_somewhere(document: Path, link: str, root: Path) -> bool:
 
 def named_settings(document: Path) -> Iterator[str]:
     """Yield the words in code that look like settings: a section of the configuration, a dot, a key."""
+    from exporter.config.model import section_fields  # noqa: PLC0415 - only here
     from exporter.config.settings import Settings  # noqa: PLC0415 - only here
 
-    sections = "|".join(Settings.model_fields)
+    sections = "|".join(section_fields(Settings))
     for part in _INLINE.findall(prose(document)):
         if match := re.fullmatch(rf"(?:config\.)?((?:{sections})\.[a-z_.]+)(?:[:=].*)?", part):
             yield match[1].rstrip(".")

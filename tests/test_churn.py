@@ -42,7 +42,7 @@ def test_histograms_of_a_namespace_without_rollouts_end() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("pass_through", [["unwanted"], ["f.*"]], ids=["unwanted", "wanted"])
 def test_names_of_families_that_are_new_at_each_scrape_are_evicted(pass_through: object) -> None:
-    settings = Settings.model_validate({"series": {"pass_through": pass_through}})
+    settings = Settings.parse({"series": {"pass_through": pass_through}})
     cache = ScrapeCache(settings.series.passes_through)
     parsers = parser_factory(settings, cache)
 

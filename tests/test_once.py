@@ -32,7 +32,7 @@ async def recorded_targets(recording: Path) -> AsyncIterator[dict[str, ReplayedT
 
 async def once(argo: list[str], kube: list[str]) -> OnceResult:
     sections = {"argo": {"targets": argo}, "kube_state_metrics": {"targets": kube}}
-    return await run_cycle(Settings.model_validate(sections))
+    return await run_cycle(Settings.parse(sections))
 
 
 def kube_state_metrics(targets: dict[str, ReplayedTarget]) -> str:
@@ -66,7 +66,7 @@ async def test_each_installation_needs_a_leader_of_its_own(recording: Callable[[
         (standby,) = (target.result.target for target in first_result.targets if target.role == "standby")
         installations = [{"name": "shop", "targets": pair}, {"name": "pay", "targets": [standby]}]
         settings = {"argo": installations, "kube_state_metrics": {"targets": []}}
-        result = await run_cycle(Settings.model_validate(settings))
+        result = await run_cycle(Settings.parse(settings))
     assert [problem.partition(":")[0] for problem in result.problems] == [
         "no leading controller in the installation pay"
     ]

@@ -97,7 +97,7 @@ def test_every_setting_that_is_named_exists(document: Path) -> None:
         if is_chart_value(key):
             continue
         path, field = schema.deepest_field(tuple(key.split(".")))
-        assert len(path) == len(key.split(".")) or (field and schema.is_mapping(field)), key
+        assert len(path) == len(key.split(".")) or (field and field.is_mapping), key
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

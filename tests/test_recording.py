@@ -70,7 +70,7 @@ async def record_and_read(
 ) -> list[RecordedFrame]:
     """Record the targets as controllers; return the frames read back."""
     settings = {"argo": {"targets": targets}, "kube_state_metrics": {"targets": ()}} | more
-    count = await record(folder, Settings.model_validate(settings), times)
+    count = await record(folder, Settings.parse(settings), times)
     frames = list(read_frames(folder / FRAMES_FILE))
     assert len(frames) == count
     return frames
@@ -124,7 +124,7 @@ async def test_a_failed_scrape_is_recorded_with_its_reason(controller: FakeContr
     async def failing_lookup(host: str) -> list[str]:
         raise OSError(host)
 
-    settings = Settings.model_validate(
+    settings = Settings.parse(
         {"argo": {"targets": ["127.0.0.1:1", controller.target], "limits": {"body": 10}},
          "kube_state_metrics": {"targets": ["nowhere.test:1"]}}
     )  # fmt: skip # as in a file

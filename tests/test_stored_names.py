@@ -36,7 +36,7 @@ RENAMED = {
 """The controller's counters without `_total`: passed through unchanged, stored under either name."""
 SETTINGS = Settings(
     attributes={"k8s.cluster.name": "c", "deployment.environment": "e"},
-    series=SeriesSection.model_validate({"pass_through": "all"}),
+    series=SeriesSection.parse({"pass_through": "all"}),
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,7 +54,7 @@ def settings(push: str, read: str = "", **more: object) -> Settings:
         "read": {"address": read or push, "timeout": 2},
         "attributes": {key: value for key, value in IDENTITY.items() if key != "service.name"},
     }
-    return Settings.model_validate(sections | more)
+    return Settings.parse(sections | more)
 
 
 async def verify_with(store: FakeStore, seconds: float = 5.0, address: str | None = None) -> VerifyReport:
@@ -196,7 +197,7 @@ async def test_missing_settings_are_reported_with_their_names() -> None:
     with pytest.raises(NotConfiguredError, match=r"otlp\.endpoint is not set"):
         await verify(Settings(), 1)
     with pytest.raises(NotConfiguredError, match=r"read\.address is not set"):
-        await verify(settings("http://127.0.0.1:9").model_copy(update={"read": ReadSection()}), 1)
+        await verify(replace(settings("http://127.0.0.1:9"), read=ReadSection()), 1)
 
 
 def write_config(file: Path, push: str, read: dict[str, str]) -> Path:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from exporter.commands.progress import progress
-from exporter.config.schema import is_secret, iter_settings, value_format
+from exporter.config.schema import iter_settings
 from exporter.config.values import decode_headers
 from exporter.log import REDACTOR, register_auth_headers
 from exporter.net.files import SecretFile
@@ -87,9 +87,9 @@ def copy_database(settings: Settings, directory: Path) -> Path:
 def register_secrets(settings: Settings) -> None:
     """Register every secret of the settings, as a running exporter does when it first uses one."""
     for _, value, field in iter_settings(settings):
-        if value and is_secret(field):  # not an empty mapping
-            register_auth_headers(value.get_secret_value())
-        elif value and value_format(field).kind == "secret file":
+        if value and field.is_secret:  # not an empty mapping
+            register_auth_headers(value.text)
+        elif value and field.format.kind == "secret file":
             text = SecretFile(value).read()
             register_auth_headers(text, *decode_headers(text)[0].values())
 

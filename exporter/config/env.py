@@ -10,14 +10,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydantic_core import PydanticCustomError
-
 from exporter.config.errors import ConfigIssue, closest_match
+from exporter.config.model import SettingPath
 from exporter.config.otel_file import FORMER_NAME, OTEL_CONFIG_FILE, OTEL_FILE, DeclaredSettings, read_otel_file
 from exporter.config.outputs import Endpoint
-from exporter.config.schema import SettingPath, is_mapping, iter_fields, replacements
+from exporter.config.schema import iter_fields, replacements
 from exporter.config.settings import Settings
-from exporter.config.values import MessageAndHint, decode_headers, error_hint, parse_attributes
+from exporter.config.values import MessageAndHint, SettingError, decode_headers, parse_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -77,8 +76,8 @@ def attributes_variable(text: str) -> ParsedVariable:
     """Parse resource attributes; one invalid item drops the entire variable with a warning (E14)."""
     try:
         return ParsedVariable(dict(parse_attributes(text)))
-    except PydanticCustomError as error:
-        return ParsedVariable(warnings=((f"{error.message()}; the variable is ignored", error_hint(error)),))
+    except SettingError as error:
+        return ParsedVariable(warnings=((f"{error}; the variable is ignored", error.hint),))
 
 
 def boolean_variable(text: str) -> ParsedVariable:
@@ -165,7 +164,7 @@ def variable_name(path: SettingPath) -> str:
 PREFIXED: dict[str, SettingPath] = {variable_name(path): path for path, _ in iter_fields(Settings)}
 """The setting of each ROLLOUTS_EXPORTER_* variable; sections can be set as JSON."""
 MAPPING_PREFIXES: dict[str, SettingPath] = {
-    f"{variable_name(path)}__": path for path, field in iter_fields(Settings) if is_mapping(field)
+    f"{variable_name(path)}__": path for path, field in iter_fields(Settings) if field.is_mapping
 }
 """Prefixes of the variables for keys of a mapping: the remainder of the name is the key."""
 

@@ -12,7 +12,7 @@ from exporter.config.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.config.schema import SettingPath
+    from exporter.config.model import SettingPath
 
 _WIDTH = 110
 _HEAD = """\
@@ -34,7 +34,7 @@ def _example_lines() -> Iterator[str]:
             yield from _comment(f"{setting.meaning} ({setting.kind})", path)
             yield f"{indentation}#{path[-1]}: {setting.default}"
             continue
-        section = schema.section_of(field)
+        section = field.section
         yield from _comment(" ".join((field.description or (section and section.__doc__) or "").split()), path)
         yield f"{indentation}{path[-1]}:"
 

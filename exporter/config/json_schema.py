@@ -5,24 +5,23 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.config.schema import is_list, is_mapping, is_section_list, section_of, value_format
+from exporter.config.model import section_fields
 from exporter.config.settings import Settings
 
 if TYPE_CHECKING:
-    from pydantic.fields import FieldInfo
-
-    from exporter.config.section import Section
+    from exporter.config.model import Section, SettingField
 
 JsonSchema = dict[str, Any]
 
 _NUMBER: Final = r"[0-9]+(\.[0-9]+)?"
-_DURATION: Final = rf"^\s*({_NUMBER}|({_NUMBER}(ms|s|m|h|d))+)\s*$"
-_SIZE: Final = rf"^\s*{_NUMBER}\s*(B|KB|MB|GB|KiB|MiB|GiB)?\s*$"
+# Each may be empty, as templates write what they have no value of: it unsets a setting.
+_DURATION: Final = rf"^\s*({_NUMBER}|({_NUMBER}(ms|s|m|h|d))+)?\s*$"
+_SIZE: Final = rf"^\s*({_NUMBER}\s*(B|KB|MB|GB|KiB|MiB|GiB)?)?\s*$"
 _BY_KIND: Final[dict[str, JsonSchema]] = {
     "duration": {"type": ["number", "string", "null"], "minimum": 0, "pattern": _DURATION},
     "duration or 0": {"type": ["number", "string", "null"], "minimum": 0, "pattern": _DURATION},
     "size": {"type": ["number", "string", "null"], "minimum": 0, "pattern": _SIZE},
-    "whole number": {"type": ["number", "string", "null"], "pattern": r"^\s*[+]?[0-9_]+(\.0*)?\s*$"},
+    "whole number": {"type": ["number", "string", "null"], "pattern": r"^\s*([+]?[0-9_]+(\.0*)?)?\s*$"},
 }
 """Schemas of kinds whose text has a grammar; a pattern binds only text. Null unsets any setting."""
 _TEXT: Final[JsonSchema] = {"type": ["string", "number", "boolean", "null"]}
@@ -43,26 +42,26 @@ def editor_schema() -> JsonSchema:
 
 
 def _section_schema(section: type[Section]) -> JsonSchema:
-    properties = {name: _field_schema(field) for name, field in section.model_fields.items()}
+    properties = {name: _field_schema(field) for name, field in section_fields(section).items()}
     return {"type": ["object", "null"], "additionalProperties": False, "properties": properties}
 
 
-def _field_schema(field: FieldInfo) -> JsonSchema:
-    section = section_of(field)
+def _field_schema(field: SettingField) -> JsonSchema:
+    section = field.section
     description = {"description": " ".join((field.description or (section and section.__doc__) or "").split())}
     if section is None:
         return description | _value_schema(field)
-    if is_section_list(field):
+    if field.is_section_list:
         return description | {"anyOf": [_section_schema(section), {"type": "array", "items": _section_schema(section)}]}
     return description | _section_schema(section)
 
 
-def _value_schema(field: FieldInfo) -> JsonSchema:
-    kind = value_format(field).kind
-    if is_mapping(field):
+def _value_schema(field: SettingField) -> JsonSchema:
+    kind = field.format.kind
+    if field.is_mapping:
         return {"type": ["object", "string", "null"]}
-    if is_list(field) or "list of" in kind:
-        return {"type": ["array", "string", "number", "null"]}
+    if field.is_list or "list of" in kind:
+        return {"type": ["array", "string", "number", "boolean", "null"]}
     if _CHOICES in kind:
         return {"type": ["string", "null"], "pattern": _choice_pattern(kind.split(_CHOICES))}
     return _BY_KIND.get(kind, _TEXT)
@@ -71,4 +70,4 @@ def _value_schema(field: FieldInfo) -> JsonSchema:
 def _choice_pattern(choices: list[str]) -> str:
     # Not (?i): the regular expressions of JSON schemas have no flags.
     letters = ["".join(f"[{c.upper()}{c.lower()}]" if c.isalpha() else re.escape(c) for c in word) for word in choices]
-    return rf"^\s*({'|'.join(letters)})\s*$"
+    return rf"^\s*({'|'.join(letters)})?\s*$"

@@ -1,40 +1,33 @@
 """Load the configuration: defaults < file < environment < command line; all errors are reported together.
 
-Each layer is flattened to single settings with their origins. The layers are merged and validated by pydantic, and the
-settings are then checked against each other. An issue is located at the origin of its setting.
+Each layer is flattened to single settings with their origins. The layers are merged and parsed, and the settings are
+then checked against each other. An issue is located at the origin of its setting.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-from pydantic_core import PydanticCustomError
-
 from exporter.config import schema
 from exporter.config.env import assignments
 from exporter.config.errors import ConfigIssue, IssueCollector, Origin, quoted, suggest
-from exporter.config.schema import SettingPath
+from exporter.config.model import SettingPath, parse_section, section_fields
 from exporter.config.settings import Settings
 from exporter.config.validation import CHECKS, WARNINGS, CrossFieldIssue, file_issues
-from exporter.config.values import error_hint
+from exporter.config.values import SURROGATE, SettingError
 from exporter.config.yaml_lines import Variable, read_dotenv, read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
-    from pydantic.fields import FieldInfo
-    from pydantic_core import ErrorDetails
-
     from exporter.config.env import Assignment
-    from exporter.config.section import Section
+    from exporter.config.model import Section, SettingFault, SettingField
+    from exporter.config.values import ValueFormat
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
 DEFAULT = Origin("default")
 COMMAND_LINE = Origin("command line")
 
@@ -53,9 +46,6 @@ SECTION_LISTS = {
     "webhooks": SectionList("webhook"),
 }
 """The settings that are a list of sections, or one section without the list."""
-
-_DEPENDENT_DEFAULT = "default_factory_not_called"
-"""Type of pydantic's error for a default that depends on an invalid field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +92,10 @@ def load(
     issues = IssueCollector()
     merged = merge(_layers(file, environment, overrides or {}, issues), issues)
     origins = {path: sourced.origin for path, sourced in merged.items()}
-    settings = _validate(merged, issues)
-    if settings is not None:
-        _cross_validate(settings, origins, issues)
-    loaded = None if settings is None else LoadedConfig(settings, origins, tuple(issues.warnings))
-    if loaded is None or issues.errors:
+    settings = _parse(merged, origins, issues)
+    _cross_validate(settings, origins, issues)
+    loaded = LoadedConfig(settings, origins, tuple(issues.warnings))
+    if issues.errors:
         raise ConfigError(issues.errors, loaded)
     return loaded
 
@@ -157,8 +146,8 @@ def _nest(path: SettingPath, value: object) -> object:
 def _parse_dotted_path(dotted_path: str) -> SettingPath:
     """Split a dotted path; below a mapping the remainder is one key, dots included."""
     keys: SettingPath = tuple(dotted_path.split("."))
-    known_path, field_info = schema.deepest_field(keys)
-    if field_info is None or not schema.is_mapping(field_info) or known_path == keys:
+    known_path, setting = schema.deepest_field(keys)
+    if setting is None or not setting.is_mapping or known_path == keys:
         return keys
     return (*known_path, dotted_path.split(".", len(known_path))[-1])
 
@@ -183,20 +172,20 @@ class _Flattener:
         if _is_unset(tree):
             return
         if not isinstance(tree, Mapping):
-            hint = f"write {' or '.join(list(model.model_fields)[:3])} under it"
+            hint = f"write {' or '.join(list(section_fields(model))[:3])} under it"
             self._add_error(path, "should be a mapping of keys to values", hint)
             return
         for name, item in tree.items():
             key = str(name)
-            field_info = model.model_fields.get(key)
-            if field_info is None:
+            setting = section_fields(model).get(key)
+            if setting is None:
                 self._unknown_key(key, item, model, path)
-            elif not _is_unset(item) or schema.is_list(field_info):
-                self._field(field_info, item, (*path, key))
+            elif not _is_unset(item) or setting.is_list:
+                self._field(setting, item, (*path, key))
 
     def _unknown_key(self, key: str, value: object, model: type[Section], path: SettingPath) -> None:
         section_name = f"in {schema.dotted(path)}" if path else "at the top level"
-        hint = suggest(key, model.model_fields)
+        hint = suggest(key, section_fields(model))
         keys = value if isinstance(value, Mapping) else {}
         replaced = [setting for below in keys for setting in schema.replacements((*path, key, str(below)))]
         if replacements := replaced or schema.replacements((*path, key)):
@@ -204,14 +193,13 @@ class _Flattener:
         message = f"unknown key {quoted(key)} {section_name}"
         self.issues.add_errors(ConfigIssue(self.origin((*path, key)).location, message, hint, str((*path, key)[0])))
 
-    def _field(self, field_info: FieldInfo, value: object, path: SettingPath) -> None:
-        model = schema.section_of(field_info)
-        if model and schema.is_section_list(field_info):
-            self._section_list(model, value, path)
-        elif model:
-            self.section(model, value, path)
-        elif schema.is_mapping(field_info):
-            self._mapping(field_info, value, path)
+    def _field(self, setting: SettingField, value: object, path: SettingPath) -> None:
+        if setting.section and setting.is_section_list:
+            self._section_list(setting.section, value, path)
+        elif setting.section:
+            self.section(setting.section, value, path)
+        elif setting.is_mapping:
+            self._mapping(setting.format, value, path)
         else:
             self._set(path, path, value)
 
@@ -228,15 +216,14 @@ class _Flattener:
         for index, item in enumerate(tree):
             self.section(model, item, (*path, index))
 
-    def _mapping(self, field_info: FieldInfo, value: object, path: SettingPath) -> None:
-        mapping_format = schema.value_format(field_info)
+    def _mapping(self, mapping_format: ValueFormat, value: object, path: SettingPath) -> None:
         try:
             if mapping_format.parse_pairs and isinstance(value, str) and not value.lstrip().startswith("{"):
                 tree: Any = mapping_format.parse_pairs(value)
             else:
                 tree = self._parse_json(value, path)
-        except PydanticCustomError as error:
-            self._add_error(path, error.message(), error_hint(error))
+        except SettingError as error:
+            self._add_error(path, str(error), error.hint)
             return
         if not isinstance(tree, Mapping):
             self._add_error(path, "should be a mapping of names to values", "write name: value under it")
@@ -247,7 +234,7 @@ class _Flattener:
 
     def _set(self, path: SettingPath, written_path: SettingPath, value: object) -> None:
         # Variables and JSON escapes may hold bytes that are not UTF-8, which no request could be made of.
-        if any(map(_SURROGATE.search, (*_texts(value), str(path[-1])))):
+        if any(map(SURROGATE.search, (*_texts(value), str(path[-1])))):
             self._add_error(path, "has characters that are not UTF-8", "write it as UTF-8 text")
         else:
             self.layer[path] = SourcedValue(value, self.origin(written_path))
@@ -316,7 +303,7 @@ def _has_index(path: SettingPath) -> bool:
 
 
 def unflatten(layer: Layer) -> dict[str, Any]:
-    """Return the nested tree that pydantic validates."""
+    """Return the nested tree of the settings."""
     tree: dict[Any, Any] = {}
     for path, sourced in layer.items():
         branch = tree
@@ -335,51 +322,25 @@ def origin_of(origins: Origins, path: SettingPath) -> Origin:
     return origins.get(_closest(path, origins)) or next(below, DEFAULT)
 
 
-def _validate(layer: Layer, issues: IssueCollector) -> Settings | None:
-    """Return the settings without the invalid ones, so that the others are still checked against each other."""
-    try:
-        return Settings.model_validate(unflatten(layer))
-    except ValidationError as error:
-        errors = [details for details in error.errors(include_url=False) if details["type"] != _DEPENDENT_DEFAULT]
-    for details in errors:
-        _add_validation_error(details, layer, issues)
-    invalid = [details["loc"] for details in errors]
-    valid = {path: value for path, value in layer.items() if not any(_overlaps(location, path) for location in invalid)}
-    try:
-        return Settings.model_validate(unflatten(valid))
-    except ValidationError:
-        return None
+def _parse(layer: Layer, origins: Origins, issues: IssueCollector) -> Settings:
+    """Return the settings; invalid ones have their defaults, so that all are checked against each other."""
+    faults: list[SettingFault] = []
+    settings = parse_section(Settings, unflatten(layer), (), faults)
+    for fault in faults:
+        _add_fault(fault, origins, issues)
+    return settings
 
 
-def _overlaps(location: SettingPath, path: SettingPath) -> bool:
-    """Return whether one of the paths contains the other."""
-    return location[: len(path)] == path or path[: len(location)] == location
-
-
-def _add_validation_error(details: ErrorDetails, layer: Layer, issues: IssueCollector) -> None:
-    location = details["loc"]
-    path = next((path for path in layer if location[: len(path)] == path), location)
-    field_path, field_info = schema.deepest_field(path)
+def _add_fault(fault: SettingFault, origins: Origins, issues: IssueCollector) -> None:
+    path, error = fault
+    field_path, setting = schema.deepest_field(path)
+    message, hint = str(error), error.hint
     # An unknown key may be a secret in the wrong place, so its value is not quoted either.
-    value = layer[path].value if location in layer else details["input"]
-    message, hint = _format_error(details, None if field_info is None or schema.may_be_secret(field_info) else value)
-    origins = {path: sourced.origin for path, sourced in layer.items()}
-    kind = schema.value_format(field_info).kind if field_info else "one of the known settings"
-    issues.add_error(
-        origin_of(origins, path).location,
-        f"{_setting_name(path, origins)}: {message}",
-        hint or f"expected: {kind}",
-        field_path,
-    )
-
-
-def _format_error(details: ErrorDetails, value: object) -> tuple[str, str]:
-    """Return the message and hint, "" if the hint depends on the field; a scalar `value` is quoted."""
-    if details["type"] == "setting":
-        return details["msg"], details["ctx"]["hint"]
-    message = details["msg"].partition(", unable to ")[0].removeprefix("Input ").removeprefix("String ")
-    message = message.replace("tuple", "list")
-    return (f"{message}, not {quoted(str(value))}" if isinstance(value, str | int | float) else message), ""
+    if setting is not None and isinstance(error.value, str | int | float) and not schema.may_be_secret(setting):
+        message += f", not {quoted(str(error.value))}"
+    if setting is not None and not hint:
+        hint = f"expected: {setting.format.kind}"
+    issues.add_error(origin_of(origins, path).location, f"{_setting_name(path, origins)}: {message}", hint, field_path)
 
 
 def _setting_name(path: SettingPath, origins: Origins) -> str:

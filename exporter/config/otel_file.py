@@ -11,18 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic_core import PydanticCustomError
-
 from exporter.config.errors import Origin
 from exporter.config.outputs import Endpoint
-from exporter.config.values import decode_headers, error_hint, parse_attributes
+from exporter.config.values import SettingError, decode_headers, parse_attributes
 from exporter.config.yaml_lines import Variable, read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from exporter.config.errors import IssueCollector
-    from exporter.config.schema import SettingPath
+    from exporter.config.model import SettingPath
 
 OTEL_CONFIG_FILE: Final = "OTEL_CONFIG_FILE"
 FORMER_NAME: Final = "OTEL_EXPERIMENTAL_CONFIG_FILE"
@@ -115,8 +113,8 @@ class _OtelFile:
     def _attributes_list(self, value: object, path: SettingPath) -> None:
         try:
             pairs = parse_attributes(self._text(value))
-        except PydanticCustomError as error:
-            self._warn(path, error.message(), error_hint(error))
+        except SettingError as error:
+            self._warn(path, str(error), error.hint)
             return
         # `attributes` has priority, wherever it stands: a list is the lower layer.
         self.declared.below_file[:0] = [

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotations
-from dataclasses import dataclass, field
+from collections.abc import Mapping  # noqa: TC003 - the annotations are read
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, SecretStr
-
 from exporter.config import values
 from exporter.config.errors import quoted, without_secrets
+from exporter.config.model import Section
 from exporter.config.notify import ChangeEventsSection
-from exporter.config.section import BasicAuthSection, ClientTlsSection, Section, ServerTlsSection
+from exporter.config.section import BasicAuthSection, ClientTlsSection, ServerTlsSection
+from exporter.config.values import SecretText  # noqa: TC001 - the annotations are read
 
 METRICS_PATH = "/v1/metrics"
 LAST9_READ_URL = "https://read-app-tsdb.last9.io/hot/v1/metrics/{cluster}/sender/{organization}"
@@ -31,7 +31,7 @@ _GRPC_ERRORS = frozenset({
 })  # fmt: skip # all statuses of gRPC but OK
 _HTTP_ERRORS = range(400, 600)
 # It becomes a part of a URL, unquoted.
-_SLUG = r"^[A-Za-z0-9._-]*$"
+_Slug = Annotated[str, values.text_format(r"^[A-Za-z0-9._-]*$")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,21 +75,21 @@ def parse_endpoint(value: object) -> Endpoint:
     endpoint = value if isinstance(value, Endpoint) else Endpoint(str(value).strip())
     parts = values.split_address(endpoint.address)
     if endpoint.dns_target and (parts.scheme or parts.path):
-        raise values.value_error("has dns: before something else than host:port", "write dns:///host:port")
+        raise values.SettingError("has dns: before something else than host:port", "write dns:///host:port")
     return endpoint
 
 
-_ENDPOINT_FORMAT = values.ValueFormat("URL; for grpc also host:port or dns:///host:port")
-EndpointSetting = Annotated[Endpoint, PlainValidator(parse_endpoint), PlainSerializer(str), _ENDPOINT_FORMAT]
+_ENDPOINT_KIND = "URL; for grpc also host:port or dns:///host:port"
+EndpointSetting = Annotated[Endpoint, values.ValueFormat(_ENDPOINT_KIND, parse=parse_endpoint)]
+_PROTOCOLS = ("http/protobuf", "grpc")
 
 
-def parse_protocol(value: object) -> object:
+def parse_protocol(value: object) -> str:
     """Return the protocol in lower case. Raise on http/json (E08)."""
-    protocol = values.lowercase(value)
-    if protocol == "http/json":
+    if isinstance(value, str) and value.strip().lower() == "http/json":
         message = "http/json is not supported, since backends reject it with status 400"
-        raise values.value_error(message, "write http/protobuf or grpc")
-    return protocol
+        raise values.SettingError(message, "write http/protobuf or grpc")
+    return values.parse_choice(_PROTOCOLS, value)
 
 
 def parse_retry_code(value: object) -> str:
@@ -98,18 +98,14 @@ def parse_retry_code(value: object) -> str:
     is_known = match and (match[2] in _GRPC_ERRORS or (match[2].isdecimal() and int(match[2]) in _HTTP_ERRORS))
     if not match or not is_known:
         hint = "write HTTP statuses from 400 to 599 or names such as INTERNAL; with a minus, not to be retried"
-        raise values.value_error(f"{quoted(str(value))} is not the status of an error", hint)
+        raise values.SettingError(f"{quoted(str(value))} is not the status of an error", hint)
     return ("-" if match[1] == "-" else "") + match[2]
 
 
-RetryCodes = Annotated[
-    tuple[Annotated[str, BeforeValidator(parse_retry_code)], ...],
-    BeforeValidator(values.parse_list),
-    AfterValidator(values.reject_duplicates),
-    values.ValueFormat("list of statuses, with a minus or not", list),
-]
+RetryCodes = Annotated[tuple[str, ...], values.list_format("list of statuses, with a minus or not", parse_retry_code)]
 
 
+@dataclass(frozen=True, slots=True)
 class RequestSection(Section):
     """Maximum size of an OTLP request."""
 
@@ -117,17 +113,19 @@ class RequestSection(Section):
     points: values.PositiveInt = 5000
     """Maximum number of data points in a request."""
     # With less, labels of a usual length make points that fit into no request.
-    bytes: values.ByteSize = Field(default=4 * values.MIB, ge=64 * values.KIB, le=64 * values.MIB)
+    bytes: Annotated[int, values.size_format(64 * values.KIB, 64 * values.MIB)] = 4 * values.MIB
     """Maximum size of a request before compression, 64KiB to 64MiB; most gRPC servers accept at most 4MiB."""
 
 
+@dataclass(frozen=True, slots=True)
 class ResponseSection(Section):
     """Maximum size of a response to an OTLP request."""
 
-    bytes: values.ByteSize = Field(default=4 * values.MIB, ge=values.KIB, le=64 * values.MIB)
+    bytes: Annotated[int, values.size_format(values.KIB, 64 * values.MIB)] = 4 * values.MIB
     """Maximum size of a response after decompression, 1KiB to 64MiB; a longer one is an error that is not retried."""
 
 
+@dataclass(frozen=True, slots=True)
 class RetrySection(Section):
     """Back-off after a failed request; a server's Retry-After is a minimum."""
 
@@ -147,24 +145,27 @@ class RetrySection(Section):
     (HTTP statuses, or names of gRPC statuses)."""
 
 
+@dataclass(frozen=True, slots=True)
 class OtlpSection(Section):
     """Push over OTLP; off without an endpoint."""
 
     endpoint: EndpointSetting | None = None
     """Base URL to push to, such as https://otlp.last9.io; for HTTP, /v1/metrics is appended unless the URL ends with
     it; unset: no push, only /metrics is served."""
-    protocol: Annotated[Literal["http/protobuf", "grpc"], BeforeValidator(parse_protocol)] = "http/protobuf"
+    protocol: Annotated[
+        Literal["http/protobuf", "grpc"], values.ValueFormat(" | ".join(_PROTOCOLS), parse=parse_protocol)
+    ] = "http/protobuf"
     """Protocol of the push."""
     insecure: bool = False
     """For grpc and an endpoint without scheme: true for plain text, false for TLS (E04)."""
-    headers: values.Headers = Field(default_factory=dict)
+    headers: values.Headers = field(default_factory=dict)
     """Headers of each request, or gRPC metadata; the values are secret."""
     headers_file: values.SecretFilePath | None = None
     """File with additional headers in the format of OTEL_EXPORTER_OTLP_HEADERS, or one per line; they override
     `headers`; reloaded when it changes; unset: none."""
     authorization_file: values.SecretFilePath | None = None
     """File with the complete value of the Authorization header; reloaded when it changes; unset: none."""
-    compression: Annotated[Literal["gzip", "none"], BeforeValidator(values.lowercase)] = "gzip"
+    compression: Literal["gzip", "none"] = "gzip"
     """Compression of each request."""
     timeout: values.PositiveOrZeroSeconds = 10.0  # the default of the specification (E07)
     """Timeout of a request; 0: no limit."""
@@ -211,13 +212,14 @@ LINK_NAMES = ("namespace", "name", "hash")
 _BRACES = re.compile(r"\{(\w+)\}")
 
 
-def check_link(text: str) -> str:
+def check_link(value: object) -> str:
     """Check a link of the page of a rollout."""
+    text = values.parse_text(value)
     if not values.split_address(_BRACES.sub("x", text.strip())).scheme:
-        raise values.value_error(f"{quoted(text)} has no scheme", "write https://host/path")
+        raise values.SettingError(f"{quoted(text)} has no scheme", "write https://host/path")
     if unknown := sorted(set(_BRACES.findall(text)) - set(LINK_NAMES)):
         names = ", ".join(f"{{{name}}}" for name in LINK_NAMES)
-        raise values.value_error(f"has {{{unknown[0]}}}, which is not filled in", f"write {names}")
+        raise values.SettingError(f"has {{{unknown[0]}}}, which is not filled in", f"write {names}")
     return text.strip()
 
 
@@ -226,10 +228,12 @@ def filled_link(link: str, fills: Mapping[str, str]) -> str:
     return _BRACES.sub(lambda match: quote(fills[match[1]], safe=""), link)
 
 
-_Link = Annotated[str, AfterValidator(check_link)]
-_LINKS_FORMAT = values.ValueFormat("mapping of labels to addresses", str, values.parse_attributes)
+_LINKS_FORMAT = values.ValueFormat(
+    "mapping of labels to addresses", parse=check_link, parse_pairs=values.parse_attributes
+)
 
 
+@dataclass(frozen=True, slots=True)
 class WebSection(Section):
     """The exporter's own pages: /, /metrics, /api/rollouts, /healthz, /readyz."""
 
@@ -238,7 +242,7 @@ class WebSection(Section):
     basic_auth: BasicAuthSection = BasicAuthSection()
     """User name and password of the pages; /healthz and /readyz need none."""
     tls: ServerTlsSection = ServerTlsSection()
-    links: Annotated[Mapping[str, _Link], _LINKS_FORMAT] = Field(default_factory=dict)
+    links: Annotated[Mapping[str, str], _LINKS_FORMAT] = field(default_factory=dict)
     """Links on the page of a rollout, by their label: addresses of Last9, Grafana, Argo CD …, in which {namespace},
     {name} and {hash} (of the newest revision's pods) are filled in."""
 
@@ -249,40 +253,44 @@ class WebSection(Section):
         return host.strip("[]") or None, int(port)
 
 
-def check_read_address(text: str) -> str:
+def check_read_address(value: object) -> str:
     """Check the address of a Prometheus HTTP API: the URL before /api/v1."""
-    address = text.strip()
+    address = values.parse_text(value).strip()
     parts = values.split_address(address)
     if not parts.scheme:
         hint = f"write https://{without_secrets(address)} (http:// for plain text)"
-        raise values.value_error(f"{quoted(address)} has no scheme", hint)
+        raise values.SettingError(f"{quoted(address)} has no scheme", hint)
     if parts.query or parts.fragment:
-        raise values.value_error("has a query or a fragment", "write the address alone")
+        raise values.SettingError("has a query or a fragment", "write the address alone")
     if _API_PATH.search(parts.path):
-        raise values.value_error("ends in /api/v1, which is appended to it", "write the part before /api/v1")
+        raise values.SettingError("ends in /api/v1, which is appended to it", "write the part before /api/v1")
     if parts.path.rstrip("/").endswith("/write"):
-        raise values.value_error("is a remote write URL", "write the address to read from; at Last9 it is the Read URL")
+        raise values.SettingError(
+            "is a remote write URL", "write the address to read from; at Last9 it is the Read URL"
+        )
     return address.rstrip("/")
 
 
+@dataclass(frozen=True, slots=True)
 class Last9Section(Section):
     """A cluster of Last9 instead of `address`: its Read URL (Cluster > Settings > Read Data shows it)."""
 
-    cluster: str = Field(default="", pattern=_SLUG)
+    cluster: _Slug = ""
     """Cluster id, also the default user name; empty: `address` is used."""
-    organization: str = Field(default="", pattern=_SLUG)
+    organization: _Slug = ""
     """Slug of the organisation, the last part of the Read URL."""
 
 
+@dataclass(frozen=True, slots=True)
 class ReadSection(Section):
     """Read access to the store, for the command `verify` and for `gates`; off without an address."""
 
-    address: Annotated[str, AfterValidator(check_read_address), values.ValueFormat("URL")] | None = None
+    address: Annotated[str, values.ValueFormat("URL", parse=check_read_address)] | None = None
     """URL of a Prometheus HTTP API, without /api/v1; unset: `last9` is used, or nothing is read."""
     last9: Last9Section = Last9Section()
     username: str = ""
     """User name of basic authentication; empty: the cluster id of `last9`, or no authentication."""
-    password: SecretStr | None = None
+    password: SecretText | None = None
     """Password, at Last9 a read token of the cluster; `password_file` is preferred."""
     password_file: values.SecretFilePath | None = None
     """File with the password."""
@@ -295,7 +303,7 @@ class ReadSection(Section):
     @property
     def url(self) -> str:
         """URL without /api/v1; "" if nothing is read."""
-        last9_url = self.last9.cluster and LAST9_READ_URL.format(**self.last9.model_dump())
+        last9_url = self.last9.cluster and LAST9_READ_URL.format(**asdict(self.last9))
         return self.address or last9_url
 
     @property
@@ -304,38 +312,40 @@ class ReadSection(Section):
         return self.username or self.last9.cluster
 
 
-def check_api_address(text: str) -> str:
+def check_api_address(value: object) -> str:
     """Check the address of Last9's API: an http:// or https:// URL, without a query."""
-    address = text.strip().rstrip("/")
+    address = values.parse_text(value).strip().rstrip("/")
     parts = values.split_address(address)
     if not parts.scheme or parts.query or parts.fragment:
-        raise values.value_error("is not the base address of an API", "write https://app.last9.io")
+        raise values.SettingError("is not the base address of an API", "write https://app.last9.io")
     return address
 
 
+@dataclass(frozen=True, slots=True)
 class Last9ApiSection(Section):
     """API of Last9, for change events and the dashboards of `last9 apply`; off without a refresh token."""
 
-    address: Annotated[str, AfterValidator(check_api_address), values.ValueFormat("URL")] | None = None
+    address: Annotated[str, values.ValueFormat("URL", parse=check_api_address)] | None = None
     """Base URL of the API, such as https://app.last9.io; unset: that of the refresh token."""
-    organization: str = Field(default="", pattern=_SLUG)
+    organization: _Slug = ""
     """Slug of the organisation; empty: that of the token."""
-    region: str = Field(default="", pattern=_SLUG)
+    region: _Slug = ""
     """Region of the cluster, such as ap-south-1, which the API wants to read a dashboard."""
-    refresh_token: SecretStr | None = None
+    refresh_token: SecretText | None = None
     """Refresh token with write scope; `refresh_token_file` is preferred."""
     refresh_token_file: values.SecretFilePath | None = None
     """File with the refresh token; reloaded when it changes; unset: `refresh_token`."""
-    delete_refresh_token: SecretStr | None = None
+    delete_refresh_token: SecretText | None = None
     """Refresh token with delete scope, for `last9 remove` alone; `delete_refresh_token_file` is preferred."""
     delete_refresh_token_file: values.SecretFilePath | None = None
     """File with the refresh token with delete scope; unset: `delete_refresh_token`."""
     change_events: ChangeEventsSection = ChangeEventsSection()
 
 
-_ARGUMENTS_FORMAT = values.ValueFormat("mapping of names to values", str, values.parse_attributes)
+_ARGUMENTS_FORMAT = values.ValueFormat("mapping of names to values", parse_pairs=values.parse_attributes)
 
 
+@dataclass(frozen=True, slots=True)
 class ShadowGateSection(Section):
     """A gate that only reports what it would have done, for the updates of some rollouts."""
 
@@ -345,7 +355,7 @@ class ShadowGateSection(Section):
     rollouts: values.ObjectGlobList = ()
     """Rollouts to evaluate it for, as namespace/name globs; of several gates with one template the first that matches
     applies; empty: all."""
-    args: Annotated[Mapping[str, str], _ARGUMENTS_FORMAT] = Field(default_factory=dict)
+    args: Annotated[Mapping[str, str], _ARGUMENTS_FORMAT] = field(default_factory=dict)
     """Arguments of the template; not secret. By default service-name and rollout-name are the name of the rollout,
     namespace is its namespace, and canary-hash the pod template hash of the update."""
 

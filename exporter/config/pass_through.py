@@ -6,10 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import PlainSerializer, PlainValidator
-
 from exporter.config.errors import closest_match, quoted
-from exporter.config.values import ValueFormat, parse_list, value_error
+from exporter.config.values import SettingError, ValueFormat, parse_list
 
 _MINIMAL = (
     "rollout_info",
@@ -92,12 +90,12 @@ class PassThroughSelection:
 
 def _compile_pattern(text: object) -> re.Pattern[str]:
     if not isinstance(text, str) or not text:
-        raise value_error("has an item that is not a pattern", 'write regular expressions, such as "rollout_info.*"')
+        raise SettingError("has an item that is not a pattern", 'write regular expressions, such as "rollout_info.*"')
     try:
         return re.compile(text)
     # OverflowError for a{99999999999}, RecursionError for very deep groups.
     except (re.error, OverflowError, RecursionError) as error:
-        raise value_error(f"{quoted(text)} is not a regular expression: {error}", "fix the pattern") from None
+        raise SettingError(f"{quoted(text)} is not a regular expression: {error}", "fix the pattern") from None
 
 
 def parse_pass_through(value: object) -> PassThroughSelection:
@@ -110,10 +108,10 @@ def parse_pass_through(value: object) -> PassThroughSelection:
     choices = f"write {', '.join(PRESETS)}, or a list of patterns"
     if isinstance(value, str) and not re.search(r"[,\[]", value):
         match = closest_match(value, PRESETS)
-        raise value_error(f"{quoted(value)} is not a preset", f"did you mean {match}?" if match else choices)
+        raise SettingError(f"{quoted(value)} is not a preset", f"did you mean {match}?" if match else choices)
     items = parse_list(value)
     if not isinstance(items, list | tuple):
-        raise value_error("is neither a preset nor a list", choices)
+        raise SettingError("is neither a preset nor a list", choices)
     return PassThroughSelection(None, tuple(map(_compile_pattern, items)))
 
 
@@ -125,9 +123,7 @@ PRESET_SELECTIONS = {
 
 PassThroughSetting = Annotated[
     PassThroughSelection,
-    PlainValidator(parse_pass_through),
-    PlainSerializer(PassThroughSelection.as_setting),
-    ValueFormat(f"{' | '.join(PRESETS)} | list of patterns", PassThroughSelection.as_setting),
+    ValueFormat(f"{' | '.join(PRESETS)} | list of patterns", PassThroughSelection.as_setting, parse_pass_through),
 ]
 
 
@@ -152,13 +148,10 @@ def parse_name_patterns(value: object) -> NamePatterns:
         return value
     items = parse_list(value)
     if not isinstance(items, list | tuple):
-        raise value_error("is not a list", 'write a list of patterns, such as ["rollout_reconcile_error"]')
+        raise SettingError("is not a list", 'write a list of patterns, such as ["rollout_reconcile_error"]')
     return NamePatterns(tuple(map(_compile_pattern, items)))
 
 
 NamePatternsSetting = Annotated[
-    NamePatterns,
-    PlainValidator(parse_name_patterns),
-    PlainSerializer(NamePatterns.as_setting),
-    ValueFormat("list of patterns", NamePatterns.as_setting),
+    NamePatterns, ValueFormat("list of patterns", NamePatterns.as_setting, parse_name_patterns)
 ]

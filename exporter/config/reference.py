@@ -15,7 +15,7 @@ from exporter.config.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.config.schema import SettingPath
+    from exporter.config.model import SettingPath
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +42,11 @@ class SettingReference:
 def setting_references() -> Iterator[SettingReference]:
     """Yield every setting in the order of the model."""
     for path, field in schema.iter_fields(Settings):
-        if schema.section_of(field) is not None:
+        if field.section is not None:
             continue
-        default = value_text(SettingValue(path, field.get_default(call_default_factory=True, validated_data={}), field))
-        meaning = " ".join((field.description or "").split())
-        yield SettingReference(path, meaning, schema.value_format(field).kind, default, _variables(path))
+        default = value_text(SettingValue(path, field.default, field))
+        meaning = " ".join(field.description.split())
+        yield SettingReference(path, meaning, field.format.kind, default, _variables(path))
 
 
 def _variables(path: SettingPath) -> tuple[str, ...]:

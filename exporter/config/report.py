@@ -8,19 +8,20 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import yaml
-from pydantic import SecretStr
 
 from exporter.config import schema
 from exporter.config.errors import MASK
 from exporter.config.load import DEFAULT, SECTION_LISTS, origin_of
 from exporter.config.outputs import Endpoint
+from exporter.config.values import SecretText
 from exporter.log import MIN_SECRET_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from exporter.config.load import LoadedConfig
-    from exporter.config.schema import SettingPath, SettingValue
+    from exporter.config.model import SettingPath
+    from exporter.config.schema import SettingValue
     from exporter.config.settings import Settings
 
 
@@ -51,7 +52,7 @@ def setting_reports(loaded: LoadedConfig) -> Iterator[SettingReport]:
 def secret_texts(settings: Settings) -> Iterator[str]:
     """Return what no output may show of the settings: the secret values, and the queries of URLs."""
     values = [setting.value for setting in schema.iter_settings(settings)]
-    texts = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+    texts = [value.text for value in values if isinstance(value, SecretText)]
     urls = [value.text for value in values if isinstance(value, Endpoint)]
     urls += [target for _, source in settings.sources() for target in source.targets]
     queries = [url.partition("?")[2] for url in urls]
@@ -86,9 +87,9 @@ def value_text(setting: SettingValue) -> str:
     """Return the value of a setting as YAML on one line; a secret is masked."""
     if setting.value is None or setting.value == {}:
         return _flow_yaml(setting.value)
-    if schema.is_secret(setting.field):
+    if setting.field.is_secret:
         return _flow_yaml(MASK)
-    formatter = str if schema.is_mapping(setting.field) else schema.value_format(setting.field).format
+    formatter = str if setting.field.is_mapping else setting.field.format.format
     return _flow_yaml(formatter(setting.value))
 
 

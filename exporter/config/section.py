@@ -1,21 +1,14 @@
-"""Base class of all sections, and the sections that several others contain."""
+"""The sections that several others contain."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, SecretStr
+from dataclasses import dataclass
 
-from exporter.config.values import FilePath, SecretFilePath  # noqa: TC001 - pydantic reads the annotations
-
-
-class Section(BaseModel):
-    """A frozen section that rejects unknown keys; the text under a field is its description for users."""
-
-    # hide_input_in_errors: the input may be a secret. validate_default: defaults pass the checks of written values.
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True, validate_default=True
-    )
+from exporter.config.model import Section
+from exporter.config.values import FilePath, SecretFilePath, SecretText  # noqa: TC001 - the annotations are read
 
 
+@dataclass(frozen=True, slots=True)
 class ClientTlsSection(Section):
     """TLS of requests over https://: how to verify the server, and the client certificate."""
 
@@ -31,6 +24,7 @@ class ClientTlsSection(Section):
     """Whether to accept any server certificate; for tests only."""
 
 
+@dataclass(frozen=True, slots=True)
 class ServerTlsSection(Section):
     """TLS of the exporter's own pages."""
 
@@ -40,12 +34,13 @@ class ServerTlsSection(Section):
     """PEM file with the private key of `cert_file`."""
 
 
+@dataclass(frozen=True, slots=True)
 class BasicAuthSection(Section):
     """User name and password of basic authentication."""
 
     username: str = ""
     """User name of basic authentication; empty: no basic authentication."""
-    password: SecretStr | None = None
+    password: SecretText | None = None
     """Password; `password_file` is preferred."""
     password_file: SecretFilePath | None = None
     """File with the password; reloaded when it changes."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
-
 from exporter.config import values
+from exporter.config.model import Section
 from exporter.config.notify import GrafanaSection, WebhookSection
 from exporter.config.outputs import Last9ApiSection, OtlpSection, ReadSection, ShadowGateSection, WebSection
 from exporter.config.pass_through import (
@@ -17,7 +17,6 @@ from exporter.config.pass_through import (
     PassThroughSelection,
     PassThroughSetting,
 )
-from exporter.config.section import Section
 from exporter.config.sources import InstallationSource, KubeStateMetricsSource, RolloutStateSource, ScrapeSource
 from exporter.metrics import Source
 
@@ -39,29 +38,32 @@ DEFAULT_ROLE_VALUES: dict[str, Literal["stable", "canary", "preview"]] = {
 """Role of a pod by label value; `active` is what blue-green examples call the stable pods."""
 
 
-def _with_service_name(attributes: Mapping[str, str]) -> dict[str, str]:
-    """Add the default service name. Raise if two keys become the same label."""
+def _check_labels(attributes: Mapping[str, str]) -> None:
+    """Raise if two keys become the same label."""
     labels: dict[str, str] = {}
     for key in attributes:
         # Stores make a label name of a key so. Of two keys with one label they lose one, or join both values.
         other = labels.setdefault("".join(c if c.isalnum() else "_" for c in key), key)
         if other != key:
-            raise values.value_error(f"{other} and {key} become the same label", "keep one of them")
-    return {"service.name": SERVICE_NAME, **attributes}
+            raise values.SettingError(f"{other} and {key} become the same label", "keep one of them")
 
 
-def _with_default_roles(roles: Mapping[str, Any]) -> dict[str, Any]:
-    return {**DEFAULT_ROLE_VALUES, **roles}
+_ROLES_FORMAT = values.ValueFormat(
+    "mapping of values to stable, canary or preview",
+    parse=values.choice_format("stable", "canary", "preview").parse,
+    parse_pairs=values.parse_attributes,
+)
+RoleValues = Annotated[Mapping[str, Literal["stable", "canary", "preview"]], _ROLES_FORMAT]
+_ATTRIBUTES_FORMAT = values.ValueFormat(
+    "attributes",
+    check=_check_labels,
+    parse_pairs=values.parse_attributes,
+    check_key=values.text_format(r"^[!-~]+$").parse,
+)
+Attributes = Annotated[Mapping[str, str], _ATTRIBUTES_FORMAT]
 
 
-_ROLES_FORMAT = values.ValueFormat("mapping of values to stable, canary or preview", str, values.parse_attributes)
-_Role = Annotated[Literal["stable", "canary", "preview"], BeforeValidator(values.lowercase)]
-RoleValues = Annotated[Mapping[str, _Role], AfterValidator(_with_default_roles), _ROLES_FORMAT]
-_ATTRIBUTES_FORMAT = values.ValueFormat("attributes", str, values.parse_attributes)
-_AttributeKey = Annotated[str, Field(pattern=r"^[!-~]+$")]
-Attributes = Annotated[Mapping[_AttributeKey, str], AfterValidator(_with_service_name), _ATTRIBUTES_FORMAT]
-
-
+@dataclass(frozen=True, slots=True)
 class NamespacesSection(Section):
     """Namespaces whose rollouts are exported."""
 
@@ -76,12 +78,13 @@ class NamespacesSection(Section):
         return included and not values.matches_any(namespace, self.exclude)
 
 
+@dataclass(frozen=True, slots=True)
 class SeriesSection(Section):
     """Series to export."""
 
     derive: bool = True
     """Whether to export the derived series; false: only families that pass through."""
-    preset: Annotated[Literal["lean", "standard", "full", "article"], BeforeValidator(values.lowercase)] = "standard"
+    preset: Literal["lean", "standard", "full", "article"] = "standard"
     """Which derived series and controller families are exported: lean, for alerts and overviews, about 20 series a
     rollout; standard, what the dashboards and alerts use, 45 at most; full, everything; article, what Last9's article
     queries, and all that repeats it."""
@@ -117,6 +120,7 @@ class SeriesSection(Section):
         return self.selection.matches(family) and not self.drop.matches(family)
 
 
+@dataclass(frozen=True, slots=True)
 class LifecycleSection(Section):
     """Timing of deletions, phases and info series, and the roles of pods."""
 
@@ -129,7 +133,7 @@ class LifecycleSection(Section):
     milliseconds, and a scrape may catch it; 0: every scraped phase counts."""
     role_label: values.StringList = ("role",)
     """Keys of the pod label that ephemeral metadata (canaryMetadata, stableMetadata) sets; empty: not used."""
-    role_values: RoleValues = Field(default_factory=dict)
+    role_values: RoleValues = field(default_factory=dict)
     """Role (stable, canary, preview) of each value of that label; added to the defaults."""
     traffic_router: values.ObjectGlobList = ()
     """Rollouts with a traffic router although their label traffic_router is empty (Gateway API, plugins),
@@ -138,11 +142,16 @@ class LifecycleSection(Section):
     """Annotation of the Rollout, or label of its pods, with the commit's time (RFC 3339 or Unix seconds), for the lead
     time; kube-state-metrics has to export it of ReplicaSets. Empty: no lead time."""
 
+    def __post_init__(self) -> None:
+        """Add the default roles, which hold for the values that are not written."""
+        object.__setattr__(self, "role_values", {**DEFAULT_ROLE_VALUES, **self.role_values})
+
     def has_traffic_router(self, namespace: str, name: str) -> bool:
         """Return whether `traffic_router` matches a rollout."""
         return values.matches_any(f"{namespace}/{name}", self.traffic_router)
 
 
+@dataclass(frozen=True, slots=True)
 class StorageSection(Section):
     """What outlives the process, in one database: queued requests, their counts, the state of rollouts, the history."""
 
@@ -153,7 +162,7 @@ class StorageSection(Section):
     """Maximum size of the queue, in bytes of compressed requests; the oldest request is dropped first, and counted."""
     max_age: values.PositiveSeconds = 86_400.0
     """Maximum age of a queued request; older ones are dropped."""
-    fsync: Annotated[Literal["always", "interval", "never"], BeforeValidator(values.lowercase)] = "interval"
+    fsync: Literal["always", "interval", "never"] = "interval"
     """When commits are synced to disk. A crash of the process loses none of them; a crash of the machine loses nothing
     with always, at most the last second with interval, and with never what the system had not written yet, usually the
     last 30 seconds."""
@@ -169,19 +178,21 @@ class StorageSection(Section):
     """Bytes of the file system that stay free; below that, requests are queued in memory."""
 
 
+@dataclass(frozen=True, slots=True)
 class LogSection(Section):
     """The exporter's log, on standard error."""
 
-    level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(values.lowercase)] = "info"
+    level: Literal["debug", "info", "warning", "error"] = "info"
     """Minimum level of log events."""
-    format: Annotated[Literal["text", "json"], BeforeValidator(values.lowercase)] = "text"
+    format: Literal["text", "json"] = "text"
     """Format of an event: a line of text, or a JSON object."""
 
 
+@dataclass(frozen=True, slots=True)
 class Settings(Section):
     """All settings; `Settings()` has the defaults. The docstring of a section describes its field."""
 
-    mode: Annotated[Literal["deployment", "sidecar"], BeforeValidator(values.lowercase)] = "deployment"
+    mode: Literal["deployment", "sidecar"] = "deployment"
     """deployment: one exporter per cluster; sidecar: one per controller pod, exporting while that one leads."""
     argo: tuple[InstallationSource, ...] = ()
     """Controllers of Argo Rollouts: a mapping, or a list of mappings with one per installation."""
@@ -197,7 +208,7 @@ class Settings(Section):
     """Shadow gates: evaluated beside real updates, with the store of `read`, and only reported; a mapping, or a list of
     mappings; empty: off."""
     web: WebSection = WebSection()
-    attributes: Attributes = Field(default_factory=dict)
+    attributes: Attributes = field(default_factory=dict)
     """Identity attributes of the resource and of every data point, such as k8s.cluster.name (or cluster) and
     deployment.environment, which is sent as deployment.environment.name, too; the value none omits an attribute;
     service.name is rollouts-exporter by default."""
@@ -207,14 +218,21 @@ class Settings(Section):
     storage: StorageSection = StorageSection()
     log: LogSection = LogSection()
 
-    @field_validator("argo", mode="before")
+    def __post_init__(self) -> None:
+        """Add an installation if there is none, and the name of the service."""
+        default = InstallationSource(targets=(DEFAULT_CONTROLLER_TARGETS[self.mode],))
+        object.__setattr__(self, "argo", self.argo or (default,))
+        object.__setattr__(self, "attributes", {"service.name": SERVICE_NAME, **self.attributes})
+
     @classmethod
-    def _as_installation_list(cls, value: object, info: ValidationInfo) -> object:
-        """Wrap a mapping in a list, and add the default target to a single installation."""
-        items = [value] if isinstance(value, Mapping) else value or [{}]
-        if not isinstance(items, list | tuple) or len(items) != 1 or not isinstance(items[0], Mapping):
-            return items
-        return [{"targets": (DEFAULT_CONTROLLER_TARGETS[info.data.get("mode", "deployment")],), **items[0]}]
+    def implied(cls, written: Mapping[str, Any], parsed: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a single installation whose targets are not written with the target of the mode."""
+        argo = written.get("argo")
+        trees = [argo] if isinstance(argo, Mapping) else argo
+        if not trees or len(trees) > 1 or "targets" in trees[0]:
+            return {}
+        target = DEFAULT_CONTROLLER_TARGETS[parsed.get("mode", "deployment")]
+        return {"argo": (replace(parsed["argo"][0], targets=(target,)),)}
 
     def sources(self) -> tuple[tuple[Source, ScrapeSource], ...]:
         """Return the sections of all sources with targets, and their kinds."""

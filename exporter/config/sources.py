@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 - the annotations are read
+from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import Field
-
 from exporter.config import values
-from exporter.config.section import BasicAuthSection, ClientTlsSection, Section
+from exporter.config.model import Section
+from exporter.config.section import BasicAuthSection, ClientTlsSection
 
 DEFAULT_TIMEOUT = 10.0
 """Seconds, as in Prometheus."""
 
 
-def _default_timeout(fields: dict[str, Any]) -> float:
-    interval: float = fields.get("interval", DEFAULT_TIMEOUT)
-    return min(DEFAULT_TIMEOUT, interval)
-
-
+@dataclass(frozen=True, slots=True)
 class ScrapeLimits(Section):
     """Limits of one response; a scrape that exceeds `body` or `samples` fails."""
 
@@ -29,6 +26,7 @@ class ScrapeLimits(Section):
     """Maximum number of addresses that a name may resolve to; further addresses are not scraped, and counted."""
 
 
+@dataclass(frozen=True, slots=True)
 class KubeStateMetricsLimits(ScrapeLimits):
     """Limits of kube-state-metrics, whose responses are large."""
 
@@ -36,6 +34,7 @@ class KubeStateMetricsLimits(ScrapeLimits):
     """Maximum size of a response after decompression, in bytes."""
 
 
+@dataclass(frozen=True, slots=True)
 class ScrapeSource(Section):
     """A kind of component to scrape."""
 
@@ -43,7 +42,7 @@ class ScrapeSource(Section):
     """Targets to scrape, as host:port or URLs; a name is resolved to all its addresses at each scrape; empty: off."""
     interval: values.Interval = 15.0
     """Interval between scrapes of a target; a multiple of the smallest interval of all sources."""
-    timeout: values.PositiveSeconds = Field(default_factory=_default_timeout)
+    timeout: values.PositiveSeconds = DEFAULT_TIMEOUT
     """Timeout of a scrape, at most the interval; unset: 10s, or the interval if that is shorter."""
     path: values.RequestPath = "/metrics"
     """Path and query of the request, for targets that are not URLs with a path."""
@@ -52,8 +51,14 @@ class ScrapeSource(Section):
     bearer_token_file: values.SecretFilePath | None = None
     """File with a token to send as `Authorization: Bearer`; reloaded when it changes; unset: no token."""
     basic_auth: BasicAuthSection = BasicAuthSection()
-    headers: values.Headers = Field(default_factory=dict)
+    headers: values.Headers = field(default_factory=dict)
     """Additional HTTP headers; the values are secret."""
+
+    @classmethod
+    def implied(cls, written: Mapping[str, Any], parsed: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a timeout that is not longer than the interval."""
+        interval = parsed.get("interval", DEFAULT_TIMEOUT)
+        return {} if "timeout" in written else {"timeout": min(DEFAULT_TIMEOUT, interval)}
 
     @property
     def credentials(self) -> tuple[str, ...]:
@@ -66,16 +71,18 @@ class ScrapeSource(Section):
         return tuple(path for path, present in is_set.items() if present)
 
 
+@dataclass(frozen=True, slots=True)
 class InstallationSource(ScrapeSource):
     """One installation of Argo Rollouts; leadership and deletion are decided for each installation separately."""
 
-    name: str = Field(default="default", min_length=1)
+    name: str = "default"
     """Unique name of the installation, the value of the label `installation`."""
     targets: values.TargetList = ()
     """Controllers to scrape, as host:port or URLs; a name is resolved to all its addresses at each scrape;
     unset: argo-rollouts-metrics.argo-rollouts.svc:8090, or 127.0.0.1:8090 in mode sidecar."""
 
 
+@dataclass(frozen=True, slots=True)
 class KubeStateMetricsSource(ScrapeSource):
     """All shards of kube-state-metrics, the source of pods and ReplicaSets."""
 
@@ -86,6 +93,7 @@ class KubeStateMetricsSource(ScrapeSource):
     limits: KubeStateMetricsLimits = KubeStateMetricsLimits()
 
 
+@dataclass(frozen=True, slots=True)
 class RolloutStateSource(ScrapeSource):
     """A kube-state-metrics with the state of Rollout objects (custom-resource state); off without targets."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exporter.config.values import bracketed, check_target, split_address, value_error
+from exporter.config.values import SettingError, bracketed, check_target, split_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,5 +59,5 @@ def parse_targets(texts: Iterable[str], path: str) -> tuple[Target, ...]:
     for text in texts:
         target = parse_target(text, path)
         if targets.setdefault(target.name, target) is not target:
-            raise value_error(f"{target.name} is listed twice", "list it once")
+            raise SettingError(f"{target.name} is listed twice", "list it once")
     return tuple(targets.values())

@@ -9,20 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import SecretStr
-from pydantic_core import PydanticCustomError
-
 from exporter.config.outputs import Endpoint
-from exporter.config.schema import FILE_KINDS, SettingPath, dotted, iter_sections, iter_settings, value_format
+from exporter.config.schema import FILE_KINDS, dotted, iter_sections, iter_settings
 from exporter.config.section import BasicAuthSection, ClientTlsSection, ServerTlsSection
 from exporter.config.settings import CLUSTER_ATTRIBUTES, Settings
 from exporter.config.sources import ScrapeSource
 from exporter.config.targets import parse_targets
 from exporter.config.values import (
     MessageAndHint,
+    SecretText,
+    SettingError,
     check_header_value,
     decode_headers,
-    error_hint,
     matches_any,
     split_address,
 )
@@ -32,6 +30,8 @@ from exporter.net.files import SecretFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from exporter.config.model import SettingPath
 
 _TOLERANCE = 1e-6
 """Rounding error allowed in the ratio of two intervals, such as 0.3 s to 0.1 s."""
@@ -97,8 +97,8 @@ def target_labels(settings: Settings) -> Iterator[CrossFieldIssue]:
     for path, source in _enabled_sources(settings):
         try:
             parse_targets(source.targets, source.path)
-        except PydanticCustomError as error:
-            yield CrossFieldIssue((*path, "targets"), error.message(), error_hint(error))
+        except SettingError as error:
+            yield CrossFieldIssue((*path, "targets"), str(error), error.hint)
 
 
 def timeouts(settings: Settings) -> Iterator[CrossFieldIssue]:
@@ -305,8 +305,8 @@ def malformed_credentials(settings: Settings) -> Iterator[CrossFieldIssue]:
 def _authorizations(settings: Settings) -> Iterator[tuple[SettingPath, str]]:
     """Yield the Authorization headers of all settings; of files, those that can be read."""
     for path, value, _ in iter_settings(settings):
-        if path[-1] == "authorization" and isinstance(value, SecretStr):
-            yield path, value.get_secret_value()
+        if path[-1] == "authorization" and isinstance(value, SecretText):
+            yield path, value.text
         elif path[-1] in {"authorization_file", "headers_file"} and value is not None:
             with suppress(OSError, ValueError):  # file_issues reports them
                 text = SecretFile(value).read()
@@ -337,14 +337,14 @@ def placeholders(settings: Settings) -> Iterator[CrossFieldIssue]:
             continue
         match = next(filter(None, map(_PLACEHOLDER.search, _setting_texts(value))), None)
         if match is not None:
-            text = "a placeholder" if isinstance(value, SecretStr) else f"the placeholder {match[0].strip('/')}"
+            text = "a placeholder" if isinstance(value, SecretText) else f"the placeholder {match[0].strip('/')}"
             hint = "write the value itself; variables of the environment set settings, and are not replaced in the file"
             yield CrossFieldIssue(path, f"has {text}, which nothing replaces", hint, "placeholder")
 
 
 def _setting_texts(value: object) -> Sequence[str]:
-    if isinstance(value, SecretStr):
-        return (value.get_secret_value(),)
+    if isinstance(value, SecretText):
+        return (value.text,)
     if isinstance(value, Endpoint):
         return (value.text,)
     if isinstance(value, tuple):
@@ -357,7 +357,7 @@ def shared_targets(settings: Settings) -> Iterator[CrossFieldIssue]:
     users: dict[tuple[str, int, str], str] = {}
     for path, source in _enabled_sources(settings):
         targets = []
-        with suppress(PydanticCustomError):  # target_labels reports it
+        with suppress(SettingError):  # target_labels reports it
             targets = list(parse_targets(source.targets, source.path))
         # Another query is another selection of the same page.
         addresses = ((target.host, target.port, target.path.partition("?")[0]) for target in targets)
@@ -424,7 +424,7 @@ WARNINGS: tuple[Callable[[Settings], Iterator[CrossFieldIssue]], ...] = (
 def file_issues(settings: Settings) -> Iterator[CrossFieldIssue]:
     """Every file that a setting names can be read; a secret file has valid contents."""
     for path, value, field in iter_settings(settings):
-        kind = value_format(field).kind
+        kind = field.format.kind
         if value is not None and kind in FILE_KINDS:
             problems = _secret_file_problems(str(path[-1]), value) if kind == "secret file" else _file_problems(value)
             yield from (CrossFieldIssue(path, message, hint) for message, hint in problems)
@@ -471,5 +471,5 @@ def _secret_problems(key: str, text: str) -> Iterator[MessageAndHint]:
     elif key != "password_file":
         try:
             check_header_value(text)
-        except PydanticCustomError as error:
-            yield error.message(), error_hint(error)
+        except SettingError as error:
+            yield str(error), error.hint

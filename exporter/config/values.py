@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import SplitResult, unquote, urlsplit
-
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
-from pydantic_core import PydanticCustomError
 
 from exporter.config.errors import MASK, quoted, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-T = TypeVar("T")
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 MAX_SIZE = 1024**2 * GIB
@@ -49,6 +46,14 @@ _VISIBLE_ASCII = re.compile(r"[\t\x20-\x7e]*")
 _PRINTABLE = re.compile(r"[!-~]+")
 # The parameters that kube-state-metrics and Prometheus document; the value of any other may be a token.
 _PARAMETER = re.compile(r"(?<=[?&])(?!(?:resources|collect\[\]|match\[\]|name\[\])=)([^=&]*=)?[^&]+")
+SURROGATE = re.compile("[\ud800-\udfff]")
+"""What a byte that is not UTF-8 becomes in a variable; no request could be made of it."""
+_REQUEST_PATH = r"^/[!-\"$-~]*$"
+_INTEGER = re.compile(r"\+?(-?[0-9]{1,400}(?:_[0-9]+)*)(?:\.0*)?", re.ASCII)
+_BOOLEANS: Mapping[str | int, bool] = {
+    **dict.fromkeys(("true", "yes", "on", "t", "y", "1", 1), True),
+    **dict.fromkeys(("false", "no", "off", "f", "n", "0", 0), False),
+}
 _MAX_HOST_LENGTH, _MAX_LABEL_LENGTH = 253, 63  # RFC 1035, 2.3.4
 # RFC 9110 (7.2, 7.6.1, 8.6), RFC 9112: they frame the message, so another value of one makes the peer read another
 # message than was sent. The content headers describe the body, which the exporter encodes itself.
@@ -65,38 +70,76 @@ MessageAndHint = tuple[str, str]
 """What is wrong with a value, and what to write instead."""
 
 
-def value_error(message: str, hint: str) -> PydanticCustomError:
-    """Return the validation error of a value, with the hint that `error_hint` reads."""
-    return PydanticCustomError("setting", "{message}", {"message": message, "hint": hint})
+class SettingError(ValueError):
+    """A value is invalid; the text is what is wrong with it, `hint` what to write instead, "" for the setting's kind.
+
+    The text quotes no secret. `value` may be one: it is quoted, too, unless the setting is secret.
+    """
+
+    def __init__(self, message: str, hint: str = "", value: object = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.value = value
 
 
-def error_hint(error: PydanticCustomError) -> str:
-    """Return the hint of an error made by `value_error`."""
-    return str((error.context or {})["hint"])
+class SecretText:
+    """A secret as written; no output shows it, also not `asdict`, since it is no dataclass."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return MASK
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SecretText) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+
+def parse_text(value: object) -> str:
+    """Return text unchanged, unless it has bytes that are not UTF-8, as variables and JSON escapes may have."""
+    if not isinstance(value, str):
+        raise SettingError("should be a valid string", value=value)
+    if SURROGATE.search(value):
+        raise SettingError("has characters that are not UTF-8", "write it as UTF-8 text")
+    return value
 
 
 @dataclass(frozen=True, slots=True)
 class ValueFormat:
-    """Name of a kind of value and its formatter; for mappings, how text becomes pairs and how keys are normalised."""
+    """How the values of a kind are written: name, formatter, and parser, of which what it returns is a valid value.
+
+    For lists and mappings `parse` takes an item, and `check` the entire value, and raises SettingError; for mappings
+    `parse_pairs` turns text into pairs, `normalise_key` makes equal what is one name, `check_key` returns the key.
+    """
 
     kind: str
     format: Callable[[Any], object] = str
+    parse: Callable[[Any], Any] = parse_text
+    check: Callable[[Any], object] = bool
     parse_pairs: Callable[[str], Mapping[str, str]] | None = None
     normalise_key: Callable[[str], str] = str
+    check_key: Callable[[str], str] = str
 
 
-def parse_duration(value: object) -> object:
+def parse_duration(value: object) -> float:
     """Parse Go-like text ("1m30s", "250ms", "15") into seconds; return numbers unchanged."""
     if isinstance(value, bool):
-        raise value_error("is not a duration", DURATION_HINT)  # a bool is an int in Python
+        raise SettingError("is not a duration", DURATION_HINT)  # a bool is an int in Python
+    if isinstance(value, int | float) and math.isfinite(value):
+        return float(value)
     if not isinstance(value, str):
-        return value
+        raise SettingError("should be a finite number", value=value)
     text = value.strip()
     if _NUMBER.fullmatch(text):
         return float(text)
     parts = _DURATION_PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise value_error(f"{quoted(value)} is not a duration", DURATION_HINT)
+        raise SettingError(f"{quoted(value)} is not a duration", DURATION_HINT)
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)
 
 
@@ -110,18 +153,18 @@ def format_duration(value: float) -> str:
     return text + (f"{seconds:.6f}".rstrip("0").rstrip(".") + "s" if seconds else "")
 
 
-def parse_size(value: object) -> object:
-    """Parse "64MiB" or "10MB" into bytes; return numbers unchanged."""
+def parse_size(value: object) -> int:
+    """Parse "64MiB" or "10MB" into bytes; return whole numbers unchanged."""
     if isinstance(value, bool):
-        raise value_error("is not a size", SIZE_HINT)
+        raise SettingError("is not a size", SIZE_HINT)
     if not isinstance(value, str):
-        return value
+        return parse_integer(value)
     match = _SIZE.fullmatch(value.strip())
     if match is None:
-        raise value_error(f"{quoted(value)} is not a size", SIZE_HINT)
+        raise SettingError(f"{quoted(value)} is not a size", SIZE_HINT)
     size = float(match[1]) * _BYTES[match[2] or "B"]
     if size > MAX_SIZE:
-        raise value_error(f"{quoted(value)} is more than {format_size(MAX_SIZE)}", SIZE_HINT)
+        raise SettingError(f"{quoted(value)} is more than {format_size(MAX_SIZE)}", SIZE_HINT)
     return round(size)
 
 
@@ -142,25 +185,25 @@ def parse_list(value: object) -> object:
     try:
         return json.loads(value)
     except (ValueError, RecursionError):
-        raise value_error("is not a JSON list", 'write ["a", "b"], or a,b') from None
+        raise SettingError("is not a JSON list", 'write ["a", "b"], or a,b') from None
 
 
 def split_address(text: str) -> SplitResult:
     """Split a URL or host:port. Raise on anything else; the error never quotes the text, which may hold a password."""
     if "@" in text:
         hint = "set credentials in their own settings, and write the address alone"
-        raise value_error("has a user name before an @", hint)
+        raise SettingError("has a user name before an @", hint)
     try:
         parts = urlsplit(text if "://" in text else f"//{text}")
         port = parts.port
     except ValueError:
-        raise value_error("is not an address: its host or port is malformed", ADDRESS_HINT) from None
+        raise SettingError("is not an address: its host or port is malformed", ADDRESS_HINT) from None
     if parts.scheme not in {"", "http", "https"}:
-        raise value_error(f"has the scheme {parts.scheme!r}", "write http:// or https://")
+        raise SettingError(f"has the scheme {parts.scheme!r}", "write http:// or https://")
     if not _is_host(parts.hostname or "") or port == 0:
-        raise value_error("has no host or an invalid port", ADDRESS_HINT)
+        raise SettingError("has no host or an invalid port", ADDRESS_HINT)
     if not _PRINTABLE.fullmatch(text) or "#" in text:
-        raise value_error("has white space, # or non-ASCII characters", ADDRESS_HINT)
+        raise SettingError("has white space, # or non-ASCII characters", ADDRESS_HINT)
     return parts
 
 
@@ -189,20 +232,23 @@ class UrlText(str):
         return without_secrets(self) if "://" in self else _PARAMETER.sub(rf"\1{MASK}", self)
 
 
-def check_path(path: Path) -> Path:
-    """Check the path of a file or directory; the error does not quote it, since a secret may stand there instead."""
-    if "\0" in str(path):
-        raise value_error("has a NUL character, which no path can have", "write the path alone")
-    return path
+def parse_path(value: object) -> Path:
+    """Parse the path of a file or directory; the error does not quote it, since a secret may stand there instead."""
+    if not isinstance(value, str | Path):
+        raise SettingError("should be a path")
+    if "\0" in str(value):
+        raise SettingError("has a NUL character, which no path can have", "write the path alone")
+    return Path(value)
 
 
-def check_target(text: str) -> str:
+def check_target(value: object) -> str:
     """Check a target: host:port, or a URL whose path and query replace the section's `path`."""
+    text = parse_text(value)
     parts = split_address(text)
     if not parts.scheme and parts.port is None:
-        raise value_error(f"{quoted(text)} has no port", f"write host:port, for example {parts.hostname}:8090")
+        raise SettingError(f"{quoted(text)} has no port", f"write host:port, for example {parts.hostname}:8090")
     if not parts.scheme and (parts.path or parts.query):
-        raise value_error(
+        raise SettingError(
             f"{quoted(text)} has a path but no scheme", f"write http://{without_secrets(text)}, or set `path`"
         )
     return UrlText(text)
@@ -213,12 +259,12 @@ def mask_targets(targets: Iterable[str]) -> list[str]:
     return [UrlText(target).masked for target in targets]
 
 
-def check_listen_address(value: object) -> object:
+def check_listen_address(value: object) -> str:
     """Check a listen address, [host]:port; a port alone is accepted, too."""
     text = f":{value}" if re.fullmatch(r"[0-9]+", str(value)) else str(value).strip()
     match = _LISTEN.fullmatch(text)
     if match is None or int(match[2]) > _MAX_PORT:
-        raise value_error(f"{quoted(str(value))} is not a listen address", 'write ":9464" or "127.0.0.1:9464"')
+        raise SettingError(f"{quoted(str(value))} is not a listen address", 'write ":9464" or "127.0.0.1:9464"')
     return text
 
 
@@ -227,33 +273,72 @@ def matches_any(text: str, globs: Iterable[str]) -> bool:
     return any(fnmatchcase(text, glob) for glob in globs)
 
 
-def reject_duplicates(values: tuple[str, ...]) -> tuple[str, ...]:
+def reject_duplicates(values: Iterable[str]) -> None:
     """Raise if a list has an item twice."""
     duplicates = sorted(value for value, count in Counter(values).items() if count > 1)
     if duplicates:
-        raise value_error(f"has {quoted(', '.join(duplicates))} twice", "write each item once")
-    return values
+        raise SettingError(f"has {quoted(', '.join(duplicates))} twice", "write each item once")
 
 
-def check_object_glob(text: str) -> str:
+def check_object_glob(value: object) -> str:
     """Check a "namespace/name" glob."""
+    text = parse_text(value)
     if text.count("/") != 1:
         hint = "write namespace/name; * and ? match any text"
-        raise value_error(f"{quoted(text)} is not of the form namespace/name", hint)
+        raise SettingError(f"{quoted(text)} is not of the form namespace/name", hint)
     return text
 
 
-def lowercase(value: object) -> object:
-    """Return text in lower case without outer white space; return other values unchanged."""
-    return value.strip().lower() if isinstance(value, str) else value
+def parse_boolean(value: object) -> bool:
+    """Parse a boolean, in the words of YAML 1.1, or 1 and 0."""
+    word = value.strip().lower() if isinstance(value, str) else value
+    if isinstance(word, str | int) and word in _BOOLEANS:
+        return _BOOLEANS[word]
+    raise SettingError("should be a valid boolean", value=value)
+
+
+def parse_integer(value: object) -> int:
+    """Parse a whole number; a fraction of zeros is accepted, too."""
+    if isinstance(value, str) and (match := _INTEGER.fullmatch(value.strip())):
+        return int(match[1])
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value == int(value):
+        return int(value)
+    raise SettingError("should be a valid integer", value=value)
+
+
+def parse_choice(choices: tuple[str, ...], value: object) -> str:
+    """Parse one of some words, in any case."""
+    word = value.strip().lower() if isinstance(value, str) else value
+    if isinstance(word, str) and word in choices:
+        return word
+    *others, last = map(repr, choices)
+    raise SettingError(f"should be {', '.join(others)} or {last}", value=value)
+
+
+def choice_format(*choices: str) -> ValueFormat:
+    """Return the format of one of some words."""
+    return ValueFormat(" | ".join(choices), parse=partial(parse_choice, choices))
+
+
+def parse_matching(pattern: str, value: object) -> str:
+    """Return text that a regular expression matches completely."""
+    text = parse_text(value)
+    if not re.fullmatch(pattern, text):
+        raise SettingError(f"should match pattern '{pattern}'", value=value)
+    return text
+
+
+def parse_secret(value: object) -> SecretText:
+    """Parse a secret."""
+    return value if isinstance(value, SecretText) else SecretText(parse_text(value))
 
 
 def check_header_name(name: str) -> str:
     """Return a header name in lower case, as gRPC requires; HTTP ignores the case (E13)."""
     if not _TOKEN.fullmatch(name):
-        raise value_error("is not a valid header name", "write letters, digits and dashes, as in x-scope")
+        raise SettingError("is not a valid header name", "write letters, digits and dashes, as in x-scope")
     if name.lower() in FRAMING_HEADERS:
-        raise value_error("belongs to the connection or describes the body, and is set by the exporter", "remove it")
+        raise SettingError("belongs to the connection or describes the body, and is set by the exporter", "remove it")
     return name.lower()
 
 
@@ -264,22 +349,22 @@ def check_header_value(value: str) -> str:
 
 def _check_visible_ascii(value: str) -> str:
     if not _VISIBLE_ASCII.fullmatch(value):
-        raise value_error("has a line break, a control character or a non-ASCII character", "write one line of ASCII")
+        raise SettingError("has a line break, a control character or a non-ASCII character", "write one line of ASCII")
     return value
 
 
-def _check_secret_header_value(value: SecretStr) -> SecretStr:
-    return SecretStr(check_header_value(value.get_secret_value()))
+def _parse_header_value(value: object) -> SecretText:
+    return SecretText(check_header_value(parse_secret(value).text))
 
 
 def percent_decode(text: str) -> str:
     """Decode %XX; "+" stays "+" (E11). Raise on a percent sign without two hexadecimal digits (E12)."""
     if _INVALID_PERCENT.search(text):
-        raise value_error("has a percent sign without two hexadecimal digits after it", "write a percent sign as %25")
+        raise SettingError("has a percent sign without two hexadecimal digits after it", "write a percent sign as %25")
     try:
         return unquote(text, errors="strict")
     except UnicodeDecodeError:
-        raise value_error("decodes to bytes that are not UTF-8", "percent-encode UTF-8 text") from None
+        raise SettingError("decodes to bytes that are not UTF-8", "percent-encode UTF-8 text") from None
 
 
 def decode_headers(text: str) -> tuple[dict[str, str], tuple[MessageAndHint, ...], tuple[MessageAndHint, ...]]:
@@ -301,8 +386,8 @@ def decode_headers(text: str) -> tuple[dict[str, str], tuple[MessageAndHint, ...
         try:
             name, value = check_header_name(percent_decode(match[1])), percent_decode(match[2].strip())
             headers[name] = _check_visible_ascii(value)
-        except PydanticCustomError as error:
-            invalid_values.append((f"header {match[1]}: {error.message()}", error_hint(error)))
+        except SettingError as error:
+            invalid_values.append((f"header {match[1]}: {error}", error.hint))
     return headers, tuple(invalid_values), tuple(invalid_items)
 
 
@@ -310,7 +395,7 @@ def parse_headers(text: str) -> Mapping[str, str]:
     """Decode the headers of a setting. Raise on the first invalid item."""
     headers, invalid_values, invalid_items = decode_headers(text)
     for message, hint in (*invalid_values, *invalid_items):
-        raise value_error(message, hint)
+        raise SettingError(message, hint)
     return headers
 
 
@@ -320,55 +405,88 @@ def parse_attributes(text: str) -> Mapping[str, str]:
     for item in filter(str.strip, text.split(",")):
         key, separator, value = item.partition("=")
         if not separator or not key.strip():
-            raise value_error("an item is not of the form key=value", "write key=value,key=value, with %2C for a comma")
+            raise SettingError(
+                "an item is not of the form key=value", "write key=value,key=value, with %2C for a comma"
+            )
         attributes[percent_decode(key.strip())] = percent_decode(value.strip())
     return attributes
 
 
-def _at_least(minimum: float, *, or_zero: bool = False) -> AfterValidator:
-    """Return the check of a duration's limits, in seconds."""
+def _duration_format(kind: str, minimum: float, *, or_zero: bool = False) -> ValueFormat:
+    """Return the format of durations from a minimum, in seconds."""
 
-    def check(value: float) -> float:
-        if value < minimum and not (or_zero and value == 0):
-            zero = ", or 0" if or_zero else ""
-            raise value_error(
-                f"is shorter than {format_duration(minimum)}", f"write {format_duration(minimum)} or more{zero}"
-            )
-        if value > MAX_SECONDS:
-            raise value_error("is longer than ten years", "write at most 3650d")
-        return value
+    def parse(value: object) -> float:
+        seconds = parse_duration(value)
+        if seconds < minimum and not (or_zero and seconds == 0):
+            shortest, zero = format_duration(minimum), ", or 0" if or_zero else ""
+            raise SettingError(f"is shorter than {shortest}", f"write {shortest} or more{zero}")
+        if seconds > MAX_SECONDS:
+            raise SettingError("is longer than ten years", "write at most 3650d")
+        return seconds
 
-    return AfterValidator(check)
+    return ValueFormat(kind, format_duration, parse)
 
 
-_Seconds = Annotated[float, BeforeValidator(parse_duration), Field(allow_inf_nan=False)]
-_UniqueList = Annotated[tuple[T, ...], BeforeValidator(parse_list), AfterValidator(reject_duplicates)]
+def _check_range(number: int, minimum: int, maximum: int, value: object) -> int:
+    if number < minimum:
+        limit = "greater than 0" if minimum == 1 else f"greater than or equal to {minimum}"
+        raise SettingError(f"should be {limit}", value=value)
+    if number > maximum:
+        raise SettingError(f"should be less than or equal to {maximum}", value=value)
+    return number
 
-Interval = Annotated[_Seconds, _at_least(MIN_INTERVAL), ValueFormat("duration", format_duration)]
-PositiveSeconds = Annotated[_Seconds, _at_least(MIN_SECONDS), ValueFormat("duration", format_duration)]
-PositiveOrZeroSeconds = Annotated[
-    _Seconds, _at_least(MIN_SECONDS, or_zero=True), ValueFormat("duration or 0", format_duration)
+
+def size_format(minimum: int = 1, maximum: int = MAX_SIZE) -> ValueFormat:
+    """Return the format of sizes within limits, in bytes."""
+    return ValueFormat("size", format_size, lambda value: _check_range(parse_size(value), minimum, maximum, value))
+
+
+def text_format(pattern: str) -> ValueFormat:
+    """Return the format of text that a regular expression matches completely."""
+    return ValueFormat("text", parse=partial(parse_matching, pattern))
+
+
+def list_format(kind: str, parse: Callable[[Any], object] = parse_text) -> ValueFormat:
+    """Return the format of a list without duplicates; `parse` takes an item."""
+    return ValueFormat(kind, list, parse, reject_duplicates)
+
+
+def _parse_count(value: object) -> int:
+    return _check_range(parse_integer(value), 1, _MAX_COUNT, value)
+
+
+def _parse_request_path(value: object) -> UrlText:
+    return UrlText(parse_matching(_REQUEST_PATH, value))
+
+
+BOOLEAN = ValueFormat("true or false", bool, parse_boolean)
+INTEGER = ValueFormat("whole number", int, parse_integer)
+SECRET = ValueFormat("secret text", parse=parse_secret)
+TEXT = ValueFormat("text")
+Interval = Annotated[float, _duration_format("duration", MIN_INTERVAL)]
+PositiveSeconds = Annotated[float, _duration_format("duration", MIN_SECONDS)]
+PositiveOrZeroSeconds = Annotated[float, _duration_format("duration or 0", MIN_SECONDS, or_zero=True)]
+NonNegativeSeconds = Annotated[float, _duration_format("duration or 0", 0.0)]
+ByteSize = Annotated[int, size_format()]
+PositiveInt = Annotated[int, ValueFormat("whole number", int, _parse_count)]
+StringList = Annotated[tuple[str, ...], list_format("list of text")]
+GlobList = Annotated[tuple[str, ...], list_format("list of globs")]
+ObjectGlobList = Annotated[tuple[str, ...], list_format("list of namespace/name globs", check_object_glob)]
+TargetList = Annotated[
+    tuple[str, ...], ValueFormat("list of host:port or URL", mask_targets, check_target, reject_duplicates)
 ]
-NonNegativeSeconds = Annotated[_Seconds, _at_least(0.0), ValueFormat("duration or 0", format_duration)]
-ByteSize = Annotated[int, BeforeValidator(parse_size), Field(gt=0, le=MAX_SIZE), ValueFormat("size", format_size)]
-PositiveInt = Annotated[int, Field(gt=0, le=_MAX_COUNT), ValueFormat("whole number", int)]
-StringList = Annotated[_UniqueList[str], ValueFormat("list of text", list)]
-GlobList = Annotated[_UniqueList[str], ValueFormat("list of globs", list)]
-_ObjectGlob = Annotated[str, AfterValidator(check_object_glob)]
-ObjectGlobList = Annotated[_UniqueList[_ObjectGlob], ValueFormat("list of namespace/name globs", list)]
-_Target = Annotated[str, AfterValidator(check_target)]
-TargetList = Annotated[_UniqueList[_Target], ValueFormat("list of host:port or URL", mask_targets)]
-RequestPath = Annotated[
-    str,
-    Field(pattern=r"^/[!-\"$-~]*$"),
-    AfterValidator(UrlText),
-    ValueFormat("path", lambda path: UrlText(path).masked),
+RequestPath = Annotated[str, ValueFormat("path", lambda path: UrlText(path).masked, _parse_request_path)]
+ListenAddress = Annotated[str, ValueFormat("[host]:port", parse=check_listen_address)]
+FilePath = Annotated[Path, ValueFormat("file", parse=parse_path)]
+SecretFilePath = Annotated[Path, ValueFormat("secret file", parse=parse_path)]
+DirectoryPath = Annotated[Path, ValueFormat("directory", parse=parse_path)]
+Headers = Annotated[
+    Mapping[str, SecretText],
+    ValueFormat(
+        "headers",
+        parse=_parse_header_value,
+        parse_pairs=parse_headers,
+        normalise_key=str.lower,
+        check_key=check_header_name,
+    ),
 ]
-ListenAddress = Annotated[str, BeforeValidator(check_listen_address), ValueFormat("[host]:port")]
-_Path = Annotated[Path, AfterValidator(check_path)]
-FilePath = Annotated[_Path, ValueFormat("file")]
-SecretFilePath = Annotated[_Path, ValueFormat("secret file")]
-DirectoryPath = Annotated[_Path, ValueFormat("directory")]
-HeaderName = Annotated[str, AfterValidator(check_header_name)]
-HeaderValue = Annotated[SecretStr, AfterValidator(_check_secret_header_value)]
-Headers = Annotated[Mapping[HeaderName, HeaderValue], ValueFormat("headers", str, parse_headers, str.lower)]

@@ -13,20 +13,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pydantic import SecretStr
 
 _CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class Password(Protocol):
+    """A password that no output shows."""
+
+    @property
+    def text(self) -> str:
+        """The password itself."""
 
 
 class BasicCredential(Protocol):
     """A user name and a password or the file that holds it; a section of the settings fits."""
 
-    username: str
-    """User name; "" for no authentication."""
-    password: SecretStr | None
-    """Password, if `password_file` is None."""
-    password_file: Path | None
-    """File that holds the password."""
+    @property
+    def username(self) -> str:
+        """User name; "" for no authentication."""
+
+    @property
+    def password(self) -> Password | None:
+        """Password, if `password_file` is None."""
+
+    @property
+    def password_file(self) -> Path | None:
+        """File that holds the password."""
 
 
 def basic_auth(username: str, password: str) -> str:
@@ -38,7 +50,8 @@ def password_reader(credential: BasicCredential) -> Callable[[], str]:
     """Return a function that returns the current password. It raises OSError and ValueError for its file."""
     if credential.password_file is not None:
         return SecretFile(credential.password_file).read
-    return credential.password.get_secret_value if credential.password is not None else str
+    password = credential.password.text if credential.password is not None else ""
+    return lambda: password
 
 
 def authorization(bearer_token_file: Path | None, basic: BasicCredential) -> Callable[[], str] | None:

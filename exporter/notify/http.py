@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from pydantic import SecretStr
-
+    from exporter.config.values import SecretText
     from exporter.net.response import HttpResponse
     from exporter.net.tls import ClientTlsLoader
     from exporter.otlp.result import RequestResult
@@ -42,8 +41,8 @@ class ReloadedSecret:
     `read` raises OSError and ValueError.
     """
 
-    def __init__(self, file: Path | None, text: SecretStr | None) -> None:
-        value = text.get_secret_value() if text is not None else ""
+    def __init__(self, file: Path | None, text: SecretText | None) -> None:
+        value = text.text if text is not None else ""
         reloading = ReloadingFile(lambda: _redacted(SecretFile(file).read() if file is not None else value), file)
         self.read: Callable[[], str] = reloading.load
         self.changed = reloading.changed
@@ -87,7 +86,11 @@ class HttpMessageClient(SessionClient):
         """Send a body; never raises."""
         target = self._target
         try:
-            url, headers = URL(target.url()), target.headers(body)
+            url = URL(target.url())
+        except (OSError, ValueError) as error:
+            return Blocked(f"{target.address_setting} cannot be used: {error}", unsent=True)
+        try:
+            headers = target.headers(body)
             tls = target.tls.load().context if target.tls is not None else True
         except (OSError, ValueError) as error:
             return Blocked(f"{target.credential_setting} cannot be used: {error}", unsent=True)

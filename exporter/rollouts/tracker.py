@@ -7,7 +7,7 @@ a `TrackerState`.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from exporter.metrics import Labels, MetricFamily, MetricsSnapshot, ScrapeResult, Source, split
@@ -31,6 +31,7 @@ from exporter.rollouts.output.renderer import FamilyRenderer, InfoSeries
 from exporter.rollouts.output.staleness import AbsencePolicy, StalenessTracker
 from exporter.rollouts.output.targets import TargetStatus, TargetTracker
 from exporter.rollouts.output.update_account import continue_account
+from exporter.rollouts.replacing import replace
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -369,7 +370,7 @@ class RolloutTracker:
             return
         self._at_rest.discard(key)
         joined = join(key, now, state, observation, self._available_sources, router=self._policy.has_router(key))
-        rollout = replace(joined, run_counts=dict(Counter(state.runs.values())))
+        rollout = replace(joined, run_counts=dict(Counter(state.runs.values()))) if state.runs else joined
         rollout = self._with_account(rollout, changes, now)
         if previous is not None:
             transitions = transitions_of(previous, rollout, changes, now)

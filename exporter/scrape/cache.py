@@ -2,12 +2,17 @@
 
 A known series costs one dictionary look-up; only a new one is parsed. Texts that differ in white space or in the order
 of labels are the same `Series`.
+
+The frame of a text is what is left of it without the label values: `x{a="",b=""}` of `x{a="1",b="2"}`. All lines of a
+family have one of a few frames, and whether a text is valid, and canonical, depends on its frame alone, unless a value
+has an escape or is empty. So the grammar is applied to frames; texts are only split at their quotation marks.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import chain
 from sys import intern
 from typing import TYPE_CHECKING, Final, overload
@@ -23,12 +28,17 @@ if TYPE_CHECKING:
 
 MAX_LABELS: Final = 64
 """Labels of a series: a bound for the cost of one line. Prometheus has no such limit unless it is configured."""
+_MAX_INTERNED_LENGTH: Final = 100
+"""Characters of a label value that is interned: longer ones are ids of images and the like. Those of series that are
+only read end with the page, and each leaves a hole in Python's table of interned strings, which grows by 2 MB."""
 _TEXTS_PER_SERIES: Final = 4
 _SPARE_TEXTS: Final = 64
 """The texts that a family may hold before dead ones are evicted: a number for each live series, and a constant. So
 rebuilding its table costs little for each series that was added since, and small families are left alone."""
 _SPARE_FAMILIES: Final = 1000
 """Families beyond twice the live ones that may be cached, so that the search for dead ones is rare."""
+_MAX_FRAMES: Final = 1024
+"""Frames that are remembered: a page may have a new one in each line, and then each costs as much as a text."""
 # Possessive quantifiers (`*+`, `++`) never backtrack: a line that does not match costs its length, no more.
 _BLANK: Final = rb"[ \t]*+"
 _NAME: Final = rb"[a-zA-Z_:][a-zA-Z0-9_:]*+"
@@ -73,7 +83,12 @@ class ScrapedSeries(Series):
     def labels(self) -> Labels:
         """All labels, parsed at each call."""
         text = self.exposition
-        return _parse_labels(_LABELS.findall(text, text.find("{") + 1 or len(text)))
+        pieces = text.split('"')
+        names, values = _frame_labels('""'.join(pieces[::2])), pieces[1::2]
+        if "\\" in text or "" in values or "__name__" in names:
+            return _parse_labels(_find_labels(text))
+        # Strings are interned: names of pods and rollouts are in many series.
+        return tuple(zip(names, map(intern, values), strict=True))
 
 
 class LazySeries(Sequence[Series]):
@@ -110,13 +125,15 @@ class SeriesCache:
     series of other families are only read, and not stored.
     """
 
-    __slots__ = ("_by_canonical_text", "_by_text", "_sample_names", "get", "retained")
+    __slots__ = ("_by_canonical_text", "_by_text", "_frames", "_sample_names", "get", "retained")
 
     def __init__(self, name: str, metric_type: MetricType, *, retained: bool) -> None:
         self.retained = retained
         self._by_text: dict[bytes, Series] = {}
         self._by_canonical_text: dict[int, Series] = {}
         self._sample_names = {name + suffix: name + suffix for suffix in SAMPLE_SUFFIXES[metric_type]}
+        # Valid frames with the name of the sample; only canonical ones if the family is retained.
+        self._frames: dict[bytes, str] = {}
         # The bound method, so that the parser looks up a column of texts without Python code per line.
         self.get: Callable[[bytes], Series | None] = self._by_text.get
 
@@ -125,6 +142,22 @@ class SeriesCache:
 
         Raises LineError: `syntax`, `utf8`, `repeated_label`, `too_many_labels`.
         """
+        pieces = text.split(b'"')
+        name = self._frames.get(b'"'.join(pieces[::2]))
+        has_escape, is_closed = b"\\" in text, len(pieces) % 2 == 1
+        if name is None or has_escape or not is_closed or not text.isascii():
+            return self._intern_by_grammar(text)
+        if not self.retained:
+            return ScrapedSeries(name, text)
+        if self._by_canonical_text or not all(pieces[1::2]):
+            return self._intern_by_grammar(text)
+        series = self._by_text.get(text)
+        if series is None:
+            series = self._by_text[text] = ScrapedSeries(name, text)
+        return series
+
+    def _intern_by_grammar(self, text: bytes) -> Series | None:
+        """Do the same for a text of any form."""
         decoded = _decode(text)
         match = _SERIES.fullmatch(decoded)
         if match is None:
@@ -134,6 +167,9 @@ class SeriesCache:
             return None
         # Before the return below, since it raises for labels that are not allowed.
         canonical = _canonical_text(name, decoded, _LABELS.findall(match["labels"] or ""))
+        is_usable = "\\" not in decoded and (canonical is decoded or not self.retained)
+        if is_usable and len(self._frames) < _MAX_FRAMES:
+            self._frames[b'"'.join(text.split(b'"')[::2])] = name
         if not self.retained:
             return ScrapedSeries(name, text)
         series = self._by_text.get(canonical.encode()) or self._find_by_canonical_text(canonical)
@@ -173,13 +209,24 @@ def _decode(text: bytes) -> str:
         raise LineError("utf8") from None
 
 
+def _find_labels(text: str) -> list[tuple[str, str]]:
+    return _LABELS.findall(text, text.find("{") + 1 or len(text))
+
+
+@lru_cache(_MAX_FRAMES)
+def _frame_labels(frame: str) -> tuple[str, ...]:
+    """Return the names of the labels in a frame."""
+    return tuple([intern(name) for name, _ in _find_labels(frame)])
+
+
 def _parse_labels(pairs: list[tuple[str, str]]) -> Labels:
-    """Return the labels of pairs as written. Strings are interned: names of pods and rollouts are in many series."""
+    """Return the labels of pairs as written."""
     return tuple(
         [
-            (intern(name), intern(unescape(value) if "\\" in value else value))
+            (intern(name), intern(text) if len(text) <= _MAX_INTERNED_LENGTH else text)
             for name, value in pairs
             if value and name != "__name__"
+            for text in (unescape(value) if "\\" in value else value,)
         ]
     )
 
@@ -226,11 +273,11 @@ class ScrapeCache:
         self._max_families = _SPARE_FAMILIES
 
     def previous_families(self, target_key: Hashable) -> Mapping[str, MetricFamily]:
-        """Return the families of a target's last complete page."""
+        """Return the families of a target's last complete page, or of its first one as far as it was parsed."""
         return self._previous.get(target_key, {})
 
     def store(self, target_key: Hashable, families: Mapping[str, MetricFamily]) -> None:
-        """Store the families of a target's complete page for its next scrape."""
+        """Store the families of a target's page for its next scrape."""
         self._previous[target_key] = families
         if len(self._families) > self._max_families:
             self._evict_families()

@@ -18,6 +18,7 @@ from exporter.net.auth import authorization
 from exporter.net.errors import ErrorKind, classify_error, error_reason
 from exporter.net.gzip import MAX_BLOCK_BYTES, SLICE_BYTES, GunzipStream
 from exporter.net.tls import ClientTlsLoader
+from exporter.scrape.response import TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -83,7 +84,7 @@ class ScrapeClient:
             async with asyncio.timeout_at(deadline):
                 return await self._request(session, address, sink)
         except TimeoutError:
-            return Failure("timeout", self.timeout_message(_describe(address)))
+            return Failure(TIMEOUT, self.timeout_message(_describe(address)))
         except Exception as error:  # noqa: BLE001 - whatever the network raises becomes a Failure
             return self._failure(address, _ERROR_MESSAGES.get(classify_error(error), _FAILED), error_reason(error))
 
@@ -123,7 +124,7 @@ class ScrapeClient:
                 "X-Prometheus-Scrape-Timeout-Seconds": f"{self._section.timeout:g}",
             }
         )
-        secret_headers = {name: value.get_secret_value() for name, value in self._section.headers.items()}
+        secret_headers = {name: value.text for name, value in self._section.headers.items()}
         if self._authorization is not None:
             secret_headers["Authorization"] = self._authorization()
         # Before the request, since its errors may repeat a header.

@@ -190,6 +190,14 @@ class ExpositionParser:
         return Exposition(families, errors, self._sample_count, self._example_texts)
 
     @property
+    def parsed_families(self) -> dict[str, MetricFamily]:
+        """The families of the page so far, with the batches that are complete: to compare the next page with."""
+        return {
+            name: MetricFamily.from_batches(name, builder.type, builder.help, builder.batches)
+            for name, builder in self._builders.items()
+        }
+
+    @property
     def _example_texts(self) -> tuple[str, ...]:
         return tuple(line.rstrip(b"\r").decode(errors="replace") for line in self._examples)
 

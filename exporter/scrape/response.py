@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 OK: Final = 200
 UNAUTHORIZED: Final = 401
+TIMEOUT: Final = "timeout"
+"""The reason of an exchange that took too long."""
 _MAX_ERROR_BODY: Final = 64 * 1024
 """Bytes of an error's body that are read: the controller lists every duplicate metric in it."""
 _MAX_LINE: Final = 160
@@ -132,13 +134,15 @@ class ResponseParser:
         """Return the result; `failure` is what went wrong in the exchange, None if the body is complete."""
         # Our own first: an aborted parser ends the exchange early, which then fails, too.
         failure = self._failure or failure
+        if failure is not None and failure.reason == TIMEOUT and self._parser is not None:
+            self._store_progress(self._parser)
         exposition = Exposition({}, {}, 0)
         if failure is None and self._parser is None:
             failure = self._http_failure()
         elif failure is None and self._parser is not None:
             try:
                 exposition = self._parser.finish()
-                # Only a complete page: the next one is compared with it.
+                # The next page is compared with it.
                 self.cache.store(self.request.target_key, exposition.families)
             except ExpositionError as error:
                 failure = self._parse_failure(error)
@@ -156,6 +160,16 @@ class ResponseParser:
             size=self._size,
             answer=self._answer() if failure is not None else "",
         )
+
+    def _store_progress(self, parser: ExpositionParser) -> None:
+        """Store what was parsed in time if it is more than before: the next scrape has to parse only the rest.
+
+        Else a page whose first parsing takes longer than the timeout would fail for ever.
+        """
+        families = parser.parsed_families
+        previous = self.cache.previous_families(self.request.target_key)
+        if sum(map(len, families.values())) > sum(map(len, previous.values())):
+            self.cache.store(self.request.target_key, families)
 
     def _parse_failure(self, error: ExpositionError) -> Failure:
         targets = f"check {self._setting('targets')} and {self._setting('path')}"

@@ -58,6 +58,8 @@ MAX_NOTICES: Final = 10
 """Warnings and errors of the log that the page of delivery shows."""
 
 
+_MANY_OBJECTS: Final = 100_000
+"""Objects that are left of a cycle, from which on they are frozen: to visit more would hold the event loop for long."""
 _SIGHUP_HINT: Final = "restart it for new settings; files with secrets and certificates are reloaded when they change"
 
 
@@ -198,8 +200,9 @@ class App:
     async def _run_cycles(self) -> None:
         process = f"{self._instance} {self._settings.identity()}"
         frozen_count = 0
-        gc.disable()  # nearly everything that the first cycle allocates stays alive, so there is no garbage to find
         async for elapsed_ticks, now in ticks(self._settings.tick_seconds, process):
+            # Nearly everything that a cycle allocates stays alive, or is freed at once: there is no garbage to find.
+            gc.disable()
             await self._run_cycle_guarded(elapsed_ticks, now)
             self._trend.observe(now, self._storage.queue.bytes, self.accounting.delivered)
             self._pages.on_cycle()
@@ -285,15 +288,16 @@ class App:
 
 
 def freeze_heap(series_count: int, frozen_count: int) -> int:
-    """Exclude the heap from garbage collection each time it has doubled; return the series count of the last time.
+    """Exclude the heap from garbage collection each time it has doubled, or much in it is new; then go on collecting.
 
-    `frozen_count` is what the call before returned.
+    Return the series count of the last doubling, which is `frozen_count` at the next call.
     """
     # Series and caches live for hours and form no reference cycles: each full collection would visit millions of
-    # objects and free none. Waiting for a doubling bounds how much garbage stays frozen.
-    if series_count > 2 * frozen_count:
+    # objects and free none. Waiting for a doubling, or for a cycle in which much changed, bounds how much garbage of
+    # others stays frozen.
+    if series_count > 2 * frozen_count or len(gc.get_objects(generation=0)) > _MANY_OBJECTS:
         gc.freeze()
-        frozen_count = series_count
+        frozen_count = max(series_count, frozen_count)
     gc.enable()
     return frozen_count
 

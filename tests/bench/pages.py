@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from exporter.demo.simulator.kube_page import POD_FAMILIES, REPLICASET_FAMILIES
+from exporter.rollouts.inputs.kube_state_metrics import REQUIRED_FAMILIES
 from tests.bench.pod_rows import POD_ROWS, REPLICA_SET_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from tests.bench.fleet import Fleet, Pod, ReplicaSet, Rollout, Size
 
 ARGO: Final = "argo"
 KUBE: Final = "kube"
 VARIANTS: Final = 2
-"""Files per page, served in turn."""
+"""Files of a page of which little changes."""
 
 _ROLLOUT_LABELS: Final = 'name="{name}",namespace="{namespace}"'
 _PHASES: Final = ("Abort", "Completed", "Error", "Paused", "Progressing", "Timeout")
@@ -89,26 +91,44 @@ def argo_page(fleet: Fleet) -> Iterator[str]:
         yield _family(name, kind, help_text, rows, values)
 
 
-def kube_page(fleet: Fleet) -> Iterator[str]:
-    """Yield the page of kube-state-metrics, a family at a time; families without rows are headers only."""
+def kube_page(fleet: Fleet, *, only_required: bool = False) -> Iterator[str]:
+    """Yield the page of kube-state-metrics, a family at a time; families without rows are headers only.
+
+    `only_required`: the families that the exporter reads, as the chart's own kube-state-metrics shows them.
+    """
     pods = [_pod_values(pod) for pod in fleet.pods]
     replica_sets = [_replica_set_values(replica_set) for replica_set in fleet.replica_sets]
-    for header in POD_FAMILIES:
-        yield _family(header.name, header.type, header.help, POD_ROWS.get(header.name, ()), pods)
-    for header in REPLICASET_FAMILIES:
-        yield _family(header.name, header.type, header.help, REPLICA_SET_ROWS.get(header.name, ()), replica_sets)
+    kinds = (POD_FAMILIES, POD_ROWS, pods), (REPLICASET_FAMILIES, REPLICA_SET_ROWS, replica_sets)
+    for headers, rows, objects in kinds:
+        for header in headers:
+            if not only_required or header.name in REQUIRED_FAMILIES:
+                yield _family(header.name, header.type, header.help, rows.get(header.name, ()), objects)
 
 
-def write_pages(fleet: Fleet, folder: Path) -> None:
-    """Write both variants of every page of the fleet."""
+def write_pages(fleet: Fleet, folder: Path, *, only_required: bool = False) -> None:
+    """Write both variants of every page of the fleet; for `only_required` see `kube_page`."""
     _write_variants(argo_page(fleet), fleet, folder / ARGO)
     if fleet.pods:
-        _write_variants(kube_page(fleet), fleet, folder / KUBE)
+        _write_variants(kube_page(fleet, only_required=only_required), fleet, folder / KUBE)
+
+
+def write_growing_pages(fleet: Fleet, folder: Path, counters: str, scrapes: int) -> None:
+    """Write a page of the controller for each scrape: all `counters` have grown since the one before."""
+    write_pages(fleet, folder)
+    pages = [variant(folder, ARGO, number).read_bytes() for number in range(VARIANTS)]
+    for number in range(scrapes):
+        (folder / f"{ARGO}.{number}").write_bytes(grown(pages[number % VARIANTS], counters, number))
+
+
+def grown(page: bytes, counters: str, added: int) -> bytes:
+    """Return a page on which the samples of the family `counters` are greater by `added`."""
+    line = re.compile(rb"^(%s(?:_\w+)?\{[^}]*\}) (\S+)$" % counters.encode(), re.MULTILINE)
+    return line.sub(lambda match: b"%s %.10g" % (match[1], float(match[2]) + added), page) if added else page
 
 
 def variant(folder: Path, page: str, number: int) -> Path:
-    """Return the file that is served at the `number`th scrape of a page."""
-    return folder / f"{page}.{number % VARIANTS}"
+    """Return the file that is served at the `number`th scrape of a page: its files in turn."""
+    return folder / f"{page}.{number % (len(list(folder.glob(f'{page}.*'))) or 1)}"
 
 
 def required_points(size: Size) -> int:
@@ -118,8 +138,8 @@ def required_points(size: Size) -> int:
 
 def _write_variants(blocks: Iterator[str], fleet: Fleet, path: Path) -> None:
     with (
-        variant(path.parent, path.name, 0).open("w") as original,
-        variant(path.parent, path.name, 1).open("w") as renamed,
+        Path(f"{path}.0").open("w") as original,
+        Path(f"{path}.1").open("w") as renamed,
     ):
         for block in blocks:
             original.write(block)

@@ -52,6 +52,7 @@ class BenchError(Exception):
 class Plan:
     """`pages` of a folder, scraped every `interval` seconds, measured over `cycles` after the warm-up.
 
+    With `one_core` the subject runs on one core.
     A subject that sends fewer points a cycle than `required_points` does not do all the work.
     """
 
@@ -61,6 +62,8 @@ class Plan:
     interval: float
     cycles: int
     required_points: int
+    warm_ups: int = WARM_UPS
+    one_core: bool = False
 
 
 @dataclass(slots=True)
@@ -80,6 +83,11 @@ class Traffic:
             self.pushes.append((event["at"], event["took"]))
         self.changed.set()
 
+    def first_push_after_scrape(self, page: str) -> float | None:
+        """Return the seconds from the first scrape of a page to the push that follows it."""
+        scraped_at = self.scrapes[page][0]
+        return next((pushed_at - scraped_at for pushed_at, _ in self.pushes if pushed_at >= scraped_at), None)
+
     def latencies(self, page: str, first: int, cycles: int) -> list[float]:
         """Return, for each cycle, the seconds from the scrape of a page to the last push before the next scrape."""
         scraped_at = self.scrapes[page][first : first + cycles + 1]
@@ -92,8 +100,12 @@ class Traffic:
 
 @dataclass(slots=True)
 class _Window:
-    """Usage at the first and last measured scrape, and what happened between them."""
+    """Usage at the first and last measured scrape, and what happened between them.
 
+    `cold_cpu` is the CPU time from the first scrape of all to `first`.
+    """
+
+    cold_cpu: float
     first: Usage
     last: Usage
     resident: list[int]
@@ -106,6 +118,8 @@ async def measure(subject: Subject, program: str, plan: Plan, mode: Mode, folder
         site = Site(folder, port, free_port(), plan.pages, plan.interval)
         started_at = time.time()
         async with _run_subject(subject.command(program, site, mode), folder) as process:
+            if plan.one_core:
+                os.sched_setaffinity(process.pid, {0})  # its threads inherit it
             window = await _measure_window(process, traffic, plan, folder)
             await asyncio.sleep(plan.interval * 0.6)  # let the last cycle end
             scrapes = len(traffic.scrapes[plan.pages[0]])
@@ -116,6 +130,8 @@ async def measure(subject: Subject, program: str, plan: Plan, mode: Mode, folder
         return _row(subject, plan, window, traffic, own_metrics) | {
             "mode": mode,
             "first_push_s": traffic.pushes[0][0] - started_at,
+            "first_cycle_s": max(traffic.latencies(plan.pages[0], 0, 1), default=None),
+            "after_scrape_s": traffic.first_push_after_scrape(plan.pages[0]),
         }
 
 
@@ -144,22 +160,27 @@ async def _measure_window(process: Process, traffic: Traffic, plan: Plan, folder
         except (TimeoutError, OSError, ValueError):
             raise BenchError(f"no scrape arrived; its log ends with:\n{_log_tail(folder)}") from None
 
-    first = await wait_for_scrapes(WARM_UPS + 1, _TIMEOUT_SECONDS + plan.interval * (WARM_UPS + 1))
+    timeout = _TIMEOUT_SECONDS + plan.interval * (plan.warm_ups + 1)
+    begin = await wait_for_scrapes(1, timeout)
+    first = await wait_for_scrapes(plan.warm_ups + 1, timeout)
     resident.clear()
     pushes = len(traffic.pushes)
-    last = await wait_for_scrapes(WARM_UPS + 1 + plan.cycles, _TIMEOUT_SECONDS + plan.interval * plan.cycles)
+    last = await wait_for_scrapes(plan.warm_ups + 1 + plan.cycles, _TIMEOUT_SECONDS + plan.interval * plan.cycles)
     if len(traffic.pushes) == pushes:
         raise BenchError(f"no push arrived; its log ends with:\n{_log_tail(folder)}")
-    return _Window(first, last, resident, (pushes, len(traffic.pushes)))
+    return _Window(first.cpu - begin.cpu, first, last, resident, (pushes, len(traffic.pushes)))
 
 
 def _row(subject: Subject, plan: Plan, window: _Window, traffic: Traffic, own_metrics: dict[str, float]) -> Row:
     pushes = traffic.pushes[slice(*window.pushes)]
-    latencies = traffic.latencies(plan.pages[0], WARM_UPS, plan.cycles)
+    latencies = traffic.latencies(plan.pages[0], plan.warm_ups, plan.cycles)
+    cycle_cpu = (window.last.cpu - window.first.cpu) / plan.cycles
     row: Row = {
         "work": plan.work,
         "who": subject.name,
-        "cpu_s_per_cycle": (window.last.cpu - window.first.cpu) / plan.cycles,
+        # The first cycle may take longer than an interval: of all warm-ups, what the others would not have needed.
+        "cold_cpu_s": window.cold_cpu - (plan.warm_ups - 1) * cycle_cpu,
+        "cpu_s_per_cycle": cycle_cpu,
         "peak_mb": window.last.peak / MB,
         "steady_mb": statistics.mean(window.resident) / MB,
         "disk_kb_per_cycle": (window.last.written - window.first.written) / plan.cycles / 1000,

@@ -19,7 +19,8 @@ from tests.bench.pages import ARGO, KUBE
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-Mode = Literal["relay", "whole"]
+Mode = Literal["relay", "whole", "default"]
+"""What the exporter does: what peers do; with derived series, too; what the default settings export."""
 EXPORTER: Final = "exporter"
 RELAYED_NAMES: Final = "|".join(PRESETS["all"])
 """Regular expression of the sample names that every subject relays."""
@@ -76,7 +77,7 @@ def major_version(program: str) -> int:
 
 def _exporter(program: str, site: Site, mode: Mode) -> list[str]:
     targets = {page: [site.url(f"/{page}")] if page in site.pages else [] for page in (ARGO, KUBE)}
-    name = {"relay": "none", "whole": "bench"}[mode]
+    name = "none" if mode == "relay" else "bench"
     service = {"service.name": "none"} if mode == "relay" else {"deployment.environment": "production"}
     settings = {
         "mode": "deployment",
@@ -85,7 +86,7 @@ def _exporter(program: str, site: Site, mode: Mode) -> list[str]:
         "otlp": {"endpoint": site.url(OTLP)},
         "web": {"listen": site.listen},
         "attributes": {"k8s.cluster.name": name, **service},
-        "series": {"derive": mode == "whole", "pass_through": "all"},
+        "series": {} if mode == "default" else {"derive": mode == "whole", "pass_through": "all"},
         "storage": {"directory": str(site.folder / "storage")},
     }
     return [program, "-m", "exporter", "-c", site.write("exporter.yaml", settings)]
@@ -155,3 +156,5 @@ SUBJECTS: Final[Sequence[Subject]] = (
     Subject("collector", lambda: find_program("otelcol-contrib", "otelcol"), _collector),
 )
 """All subjects, the exporter first."""
+PEERS: Final = tuple(subject.name for subject in SUBJECTS if subject.name != EXPORTER)
+"""The names of all others."""

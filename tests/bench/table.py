@@ -25,6 +25,7 @@ _COLUMNS: Final = (
     ("points / cycle", "points_per_cycle", ",.0f"),
     ("latency s", "latency_s", ".2f"),
     ("first push s", "first_push_s", ".1f"),
+    ("cold CPU s", "cold_cpu_s", ".1f"),
 )
 _RATIOS: Final = (("CPU ratio", "cpu_s_per_cycle"), ("memory ratio", "peak_mb"))
 

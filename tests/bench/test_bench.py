@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.demo.simulator.kube_page import POD_FAMILIES
-from tests.bench.__main__ import WORKLOADS, main
+from tests.bench.__main__ import main
 from tests.bench.fleet import Size, build_fleet
 from tests.bench.measure import cpu_seconds, resident_bytes, usage
 from tests.bench.micro import PARTS, measure_parts
@@ -33,6 +33,7 @@ from tests.bench.pages import (
 from tests.bench.runner import BenchError, Plan, Traffic, measure
 from tests.bench.subjects import SUBJECTS, Site, Subject
 from tests.bench.table import BEST_PEER, Row, append_rows, best_peer, median_rows, tables
+from tests.bench.workloads import WORKLOADS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +71,7 @@ def test_pages_have_samples_for_every_object_of_the_fleet(size: Size) -> None:
 
 
 def test_workload_sizes_are_those_of_the_recorded_peer_measurements() -> None:
-    small = build_fleet(WORKLOADS["small"][0])
+    small = build_fleet(WORKLOADS["small"].size)
     assert SAMPLES_PER_ROLLOUT == 24
     assert len("".join(kube_page(small))) == pytest.approx(9.7e6, rel=0.02)
     assert len("".join(argo_page(small))) * 200 == pytest.approx(21e6, rel=0.02)

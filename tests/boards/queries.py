@@ -170,7 +170,7 @@ def exports(preset: str, family: str) -> bool:
     """Return whether a preset exports a family; those that all presets export have no choice of one."""
     if family in DERIVED_BY_NAME:
         return preset in DERIVED_BY_NAME[family].presets
-    passes_through = SeriesSection.model_validate({"preset": preset}).passes_through(family)
+    passes_through = SeriesSection.parse({"preset": preset}).passes_through(family)
     return passes_through or family not in PASSED_THROUGH
 
 

@@ -12,6 +12,8 @@ import yaml
 
 from exporter import __version__
 from exporter.config import Settings
+from exporter.config.model import section_fields
+from exporter.config.schema import iter_fields
 from tests.chart.helm import (
     CHART,
     EXAMPLES,
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from exporter.config.model import SettingField, SettingPath
     from tests.chart.conftest import Manifests
 
 PUSH_ARGUMENTS = ("--set", "last9.otlpEndpoint=https://otlp.last9.io", "--set", "last9.cluster.name=c1")
@@ -83,8 +86,23 @@ def test_schema_refuses_a_wrong_setting_and_no_right_one(section: dict[str, Any]
     assert (schema_errors(SCHEMA["properties"]["config"], section) == []) == is_valid
 
 
+EMPTY = ("", " ", None)
+BOOLEANS = (True, [True])
+SETTINGS = [(path, field) for path, field in iter_fields(Settings) if field.section is None]
+
+
+@pytest.mark.parametrize(("path", "field"), SETTINGS, ids=[".".join(map(str, path)) for path, _ in SETTINGS])
+def test_schema_accepts_empty_text_and_a_boolean_as_text(path: SettingPath, field: SettingField) -> None:
+    """A template writes "" for what it has no value of, and YAML reads the label `on` as a boolean."""
+    for written in (*EMPTY, *(BOOLEANS if field.format.kind == "list of text" else ())):
+        section: Any = written
+        for key in reversed(path):
+            section = {key: section}
+        assert schema_errors(SCHEMA["properties"]["config"], section) == []
+
+
 def test_sections_of_config_are_those_of_the_exporter() -> None:
-    assert set(SCHEMA["properties"]["config"]["properties"]) == set(Settings.model_fields)
+    assert set(SCHEMA["properties"]["config"]["properties"]) == set(section_fields(Settings))
 
 
 def test_table_of_the_readme_is_current() -> None:

@@ -41,7 +41,7 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def settings(api: Last9Api, **section: object) -> Settings:
     defaults = {"address": api.address, "region": "ap-south-1", "refresh_token": WRITE_TOKEN}
-    return Settings(last9={**defaults, "delete_refresh_token": DELETE_TOKEN, **section})  # type: ignore[arg-type]
+    return Settings.parse({"last9": {**defaults, "delete_refresh_token": DELETE_TOKEN, **section}})
 
 
 async def apply(api: Last9Api, **section: object) -> list[str]:

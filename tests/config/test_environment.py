@@ -19,7 +19,7 @@ CLUSTER = {"OTEL_RESOURCE_ATTRIBUTES": "k8s.cluster.name=c"}
 
 
 def headers(result: LoadedConfig) -> dict[str, str]:
-    return {name: value.get_secret_value() for name, value in result.settings.otlp.headers.items()}
+    return {name: value.text for name, value in result.settings.otlp.headers.items()}
 
 
 def warned(result: LoadedConfig) -> list[str]:
@@ -311,7 +311,7 @@ def test_variables_of_last9s_terraform_provider_are_settings_of_its_api(load_con
     section = load_config(None, variables).settings.last9
     assert (section.address, section.organization) == ("https://app.last9.io", "acme")
     assert section.refresh_token
-    assert section.refresh_token.get_secret_value() == "abc"
+    assert section.refresh_token.text == "abc"
 
 
 def test_other_variables_are_ignored(load_config: LoadConfig) -> None:

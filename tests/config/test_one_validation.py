@@ -18,8 +18,7 @@ from exporter.service.app import App
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pydantic.fields import FieldInfo
-
+    from exporter.config.model import SettingField
     from tests.config.conftest import LoadConfig, LoadIssues
 
 BASE = {"attributes.k8s.cluster.name": "c", "web.listen": "127.0.0.1:0"}
@@ -106,9 +105,9 @@ def test_a_framing_header_of_a_variable_is_an_error(load_issues: LoadIssues, var
 def test_empty_text_is_as_unset_in_every_setting(load_config: LoadConfig, text: str) -> None:
     """A template writes "" for what it has no value of: no file may appear in the current directory for it."""
     for path, field in schema.iter_fields(Settings):
-        if not schema.is_list(field):
+        if not field.is_list:
             dotted = ".".join(map(str, path))
-            keys = [dotted, f"{dotted}.x"] if schema.is_mapping(field) else [dotted]
+            keys = [dotted, f"{dotted}.x"] if field.is_mapping else [dotted]
             assert [load_config(overrides={key: text}).settings for key in keys] == [load_config().settings] * len(keys)
 
 
@@ -116,15 +115,15 @@ def test_many_targets_load_in_proportion_to_their_number(load_config: LoadConfig
     """50,000 took 34 s."""
 
     def seconds(count: int) -> float:
-        started = time.perf_counter()
+        started = time.process_time()
         load_config(overrides={"argo.targets": [f"10.{n >> 8}.{n & 255}.1:8090" for n in range(count)]})
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     assert seconds(20_000) < 20 * max(seconds(2_000), 0.05)
 
 
-def _is_leaf(field: FieldInfo) -> bool:
-    return schema.section_of(field) is None
+def _is_leaf(field: SettingField) -> bool:
+    return field.section is None
 
 
 LEAVES = [(".".join(map(str, path)), field) for path, field in schema.iter_fields(Settings) if _is_leaf(field)]
@@ -136,7 +135,7 @@ def overrides(draw: st.DrawFn) -> dict[str, Any]:
     chosen: dict[str, Any] = {}
     for path, field in draw(st.lists(st.sampled_from(LEAVES), max_size=4, unique_by=lambda leaf: leaf[0])):
         value = draw(st.sampled_from(HOSTILE) | st.text(max_size=8))
-        key = f"{path}.{draw(st.sampled_from(HOSTILE))}" if schema.is_mapping(field) and draw(st.booleans()) else path
+        key = f"{path}.{draw(st.sampled_from(HOSTILE))}" if field.is_mapping and draw(st.booleans()) else path
         chosen[key] = [value] if draw(st.integers(0, 9)) == 0 else value
     if draw(st.booleans()):
         chosen["otlp.endpoint"] = draw(st.sampled_from(["http://127.0.0.1:1", "http://127.0.0.1:1/v1/metrics?token=x"]))

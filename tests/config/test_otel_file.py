@@ -73,7 +73,7 @@ def loaded(directory: Path, text: str, **environment: str) -> LoadedConfig:
 
 
 def headers(config: LoadedConfig) -> dict[str, str]:
-    return {name: value.get_secret_value() for name, value in config.settings.otlp.headers.items()}
+    return {name: value.text for name, value in config.settings.otlp.headers.items()}
 
 
 def test_format_1_sets_resource_and_exporter(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from exporter.config.env import PREFIXED
 from exporter.config.example import example_yaml
 from exporter.config.load import SECTION_LISTS
 from exporter.config.reference import explained, setting_references
-from exporter.config.schema import dotted, iter_fields, section_of
+from exporter.config.schema import dotted, iter_fields
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ KEYS = [setting.key for setting in setting_references()]
 
 
 def test_every_setting_is_explained_with_meaning_and_variable() -> None:
-    assert [dotted(path) for path, field in iter_fields(Settings) if section_of(field) is None] == KEYS
+    assert [dotted(path) for path, field in iter_fields(Settings) if field.section is None] == KEYS
     assert all(
         setting.meaning and setting.kind and setting.variables[0] in PREFIXED for setting in setting_references()
     )

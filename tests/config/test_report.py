@@ -70,6 +70,6 @@ def test_printed_settings_load_to_the_same_settings(load_config: LoadConfig, tex
 
 def test_every_setting_has_a_description() -> None:
     for path, field in schema.iter_fields(Settings):
-        if schema.section_of(field) is None:
+        if field.section is None:
             assert len(field.description or "") > 10, path
             assert str(field.description).endswith("."), path

@@ -7,10 +7,10 @@ from contextlib import suppress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic_core import PydanticCustomError
 
 from exporter.config.outputs import check_link, filled_link
 from exporter.config.values import (
+    SettingError,
     check_listen_address,
     check_target,
     format_duration,
@@ -41,7 +41,7 @@ def test_durations_are_numbers_or_go_like_text(written: object, expected: float)
 
 @pytest.mark.parametrize("written", ["", "s", "15 s", "-1s", "15x", "1m30", "nan", "inf", "1e3", "१s", True])
 def test_invalid_durations_are_rejected(written: object) -> None:
-    with pytest.raises(PydanticCustomError, match="is not a duration"):
+    with pytest.raises(SettingError, match="is not a duration"):
         parse_duration(written)
 
 
@@ -68,7 +68,7 @@ def test_sizes_are_numbers_or_text_with_a_unit(written: object, expected: int) -
 
 @pytest.mark.parametrize("written", ["", "MiB", "-1", "10mb", "1e3", "10 TB", True])
 def test_invalid_sizes_are_rejected(written: object) -> None:
-    with pytest.raises(PydanticCustomError, match="is not a size"):
+    with pytest.raises(SettingError, match="is not a size"):
         parse_size(written)
 
 
@@ -110,21 +110,21 @@ def test_targets_are_host_and_port_or_urls(text: str) -> None:
     ],
 )
 def test_invalid_targets_are_rejected(text: str, problem: str) -> None:
-    with pytest.raises(PydanticCustomError) as caught:
+    with pytest.raises(SettingError) as caught:
         check_target(text)
-    assert problem in caught.value.message()
-    assert "pass" not in caught.value.message()
+    assert problem in str(caught.value)
+    assert "pass" not in str(caught.value)
 
 
 @given(st.text(max_size=30))
 def test_any_text_is_a_valid_target_or_rejected(text: str) -> None:
-    with suppress(PydanticCustomError):
+    with suppress(SettingError):
         assert check_target(text) == text
 
 
 @pytest.mark.parametrize("written", ["", "host", "a:b", ":65536", "a:b:1", "http://h:1"])
 def test_invalid_listen_addresses_are_rejected(written: str) -> None:
-    with pytest.raises(PydanticCustomError, match="is not a listen address"):
+    with pytest.raises(SettingError, match="is not a listen address"):
         check_listen_address(written)
 
 

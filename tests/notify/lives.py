@@ -72,7 +72,7 @@ def configured(address: str) -> Settings:
     change_events = {"enabled": True, "marks": True}
     last9 = {"address": address, "refresh_token": WRITE_TOKEN, "change_events": change_events}
     identity = {"k8s.cluster.name": NAMES.cluster, "deployment.environment": NAMES.environment}
-    return Settings.model_validate({"attributes": identity, "last9": last9})
+    return Settings.parse({"attributes": identity, "last9": last9})
 
 
 def kill(*_: object) -> None:

@@ -20,9 +20,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from exporter.config.settings import Settings
 from exporter.demo.servers import serve_recording
 from exporter.log import REDACTOR
+from exporter.notify.destinations import webhook
 from exporter.notify.notifier import BACKOFF, Notifier, destinations_of, messages_of
 from exporter.notify.sender import MessageSender
 from exporter.otlp.delivery.loop import BackoffPolicy, SenderClock
+from exporter.otlp.result import Blocked
 from exporter.otlp.transport.grpc import METHODS
 from exporter.rollouts.events.model import ReportedTransition, TransitionType
 from exporter.self_metrics import SelfMetrics
@@ -51,7 +53,7 @@ def started(name: str, timestamp: float = 1_800_000_000.0) -> ReportedTransition
 
 
 def settings(**sections: Any) -> Settings:
-    return Settings.model_validate({"attributes": {"k8s.cluster.name": "prod-1"}, **sections})
+    return Settings.parse({"attributes": {"k8s.cluster.name": "prod-1"}, **sections})
 
 
 def change_event_settings(api: Last9Api, token_file: Path) -> Settings:
@@ -285,6 +287,25 @@ async def test_what_was_pending_at_a_kill_is_sent_by_the_next_process_as_it_was(
         async with notifying(Process(tmp_path / "storage"), up, monkeypatch):
             await wait_until(lambda: len(received) == 1)
     assert received[0][2] == body
+
+
+@pytest.mark.parametrize(
+    ("missing", "named"),
+    [
+        ("url_file", "webhooks.url_file of hook cannot be used:"),
+        ("secret_file", "and webhooks.secret_file of hook cannot be used:"),
+    ],
+)
+async def test_a_file_that_cannot_be_read_is_named_by_its_setting(tmp_path: Path, missing: str, named: str) -> None:
+    (tmp_path / "url_file").write_text("http://127.0.0.1:9/")
+    (tmp_path / "secret_file").write_text("key")
+    (tmp_path / missing).unlink()
+    hook = {"name": "hook", **{name: str(tmp_path / name) for name in ("url_file", "secret_file")}}
+    (destination,) = webhook.configured(settings(webhooks=[hook]))
+    async with destination.client as client:
+        outcome = await client.post(b"{}")
+    assert isinstance(outcome, Blocked)
+    assert named in outcome.message
 
 
 async def test_no_secret_of_a_destination_is_logged(

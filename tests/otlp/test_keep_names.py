@@ -34,9 +34,7 @@ PATTERNS: Final = ("rollout_reconcile_error", "notification_.*")
 
 
 def settings(*patterns: str) -> Settings:
-    return Settings(
-        attributes={"k8s.cluster.name": "c"}, series=SeriesSection.model_validate({"keep_names": list(patterns)})
-    )
+    return Settings(attributes={"k8s.cluster.name": "c"}, series=SeriesSection.parse({"keep_names": list(patterns)}))
 
 
 def encoder(*patterns: str) -> Encoder:
@@ -77,7 +75,7 @@ def test_values_labels_and_staleness_markers_are_those_of_the_counter() -> None:
 )
 def test_a_pattern_that_is_none_is_an_error_with_a_hint(value: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        SeriesSection.model_validate({"keep_names": value})
+        SeriesSection.parse({"keep_names": value})
 
 
 @pytest.fixture

@@ -104,6 +104,21 @@ def test_only_allowed_namespaces_and_series_without_namespace_are_exported() -> 
     assert series_values(snapshot.families, "argo_rollouts_controller_info") == {("v1.8.3",): 1.0}
 
 
+def test_shards_export_together_what_one_exporter_does() -> None:
+    def exported(**namespaces: tuple[str, ...]) -> set[tuple[str, str]]:
+        tracker = RolloutTracker(tracking_policy(Settings(namespaces=NamespacesSection(**namespaces))))
+        rollouts = (PageRollout(namespace=namespace) for namespace in ("shop", "pay", "new"))
+        families = tracker.process(15, [controller_page(15, *rollouts), kube_page(15, *NEW)]).families
+        series = ((family.name, series) for family in families for series in family.series)
+        return {(name, str(each.labels)) for name, each in series if each.label("namespace")}
+
+    first, last = exported(include=("shop", "pa*")), exported(exclude=("shop", "pa*"))
+    assert first
+    assert last
+    assert not first & last
+    assert first | last == exported()
+
+
 @pytest.mark.parametrize("limit", [1, 10, 37, 10_000])
 def test_series_beyond_the_limit_are_omitted_and_counted(limit: int) -> None:
     def exported(series_limit: int) -> tuple[int, int]:

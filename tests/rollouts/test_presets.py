@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from dataclasses import replace
-from statistics import median
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -13,7 +11,6 @@ import pytest
 from exporter.config.pass_through import PRESET_SELECTIONS
 from exporter.config.settings import SeriesSection, Settings
 from exporter.metrics import Source
-from exporter.rollouts.model import UpdateState
 from exporter.rollouts.output.catalogue import DERIVED_FAMILIES, PHASE_CODES
 from exporter.rollouts.output.pass_through import EVENTS
 from exporter.rollouts.output.targets import TARGET_FAMILIES
@@ -30,20 +27,12 @@ from tests.boards.queries import (
     rule_queries,
     used_families,
 )
-from tests.recorded import Recordings
 from tests.rollouts.pages import PageReplicaSet, PageRollout, controller_page, kube_page, parse_page, series_values
+from tests.series_cost import AT_REST, IN_UPDATE, cost, count_series, exported_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.recorded import Recordings
 
-    from exporter.metrics import MetricsSnapshot, Series
-    from exporter.rollouts.model import RolloutKey
-
-PER_POD: Final = frozenset({"argo_rollouts_pod_info", "kube_pod_labels"})
-"""One series a pod, beyond the limits: what they cost depends on the number of pods alone."""
-UNSELECTED_EVENTS: Final = f"{EVENTS}, unselected"
-"""Series of events that the preset standard does not export, counted by themselves."""
-AT_REST, IN_UPDATE = "at rest", "in an update"
 LIMITS: Final = (("lean", AT_REST, 20), ("lean", IN_UPDATE, 30), ("standard", AT_REST, 45), ("standard", IN_UPDATE, 50))
 """Preset, state, and the series that every rollout costs at most."""
 ORDER: Final = {preset: number for number, preset in enumerate(("lean", "standard", "full"))}
@@ -53,72 +42,14 @@ REST: Final = PageRollout(events={"RolloutUpdated": 1, "RolloutCompleted": 1}, r
 PODS: Final = PageReplicaSet("old", 1, 4)
 
 
-def exported_names(preset: str, names: set[str]) -> set[str]:
-    """Return those of the names of families that a preset exports."""
-    derived = {row.name: row.presets for row in DERIVED_FAMILIES}
-    passes_through = SeriesSection.model_validate({"preset": preset}).passes_through
-    return {name for name in names if (preset in derived[name] if name in derived else passes_through(name))}
-
-
-def series_of_rollouts(snapshot: MetricsSnapshot, rollouts: set[RolloutKey]) -> dict[RolloutKey, Counter[str]]:
-    """Count the series of each rollout by family: those with its name, and those of its pods and AnalysisRuns."""
-    counts: dict[RolloutKey, Counter[str]] = {key: Counter() for key in rollouts}
-    for family in snapshot.families:
-        for series in family.series:
-            namespace, name = series.label("namespace"), series.label("name") or series.label("pod") or ""
-            owners = [key for key in rollouts if key[0] == namespace and f"{name}-".startswith(f"{key[1]}-")]
-            if owners:
-                counts[max(owners, key=len)][counted_name(family.name, series)] += 1
-    return counts
-
-
-def counted_name(family: str, series: Series) -> str:
-    event = series.label("type") or "", series.label("reason") or ""
-    is_unselected = family == EVENTS and not PRESET_SELECTIONS["standard"].matches_event(*event)
-    return UNSELECTED_EVENTS if is_unselected else family
-
-
-def counted_series(recordings: Recordings) -> Iterator[tuple[str, Counter[str]]]:
-    """Yield the series of preset full of each rollout: in updates at each tick, and of others at the end.
-
-    The end is later than the time during which series of an update that ended are exported as 0.
-    """
-    for name in (name for name in recordings.names if "full" in recordings.variants(name)):
-        for tick, snapshot, tracker in recordings.play(name, "full", 10.0):  # noqa: B007 - the last one is used below
-            yield from of_state(snapshot, tracker, IN_UPDATE)
-        later = tick.timestamp + recordings.policy.ended_info + 1
-        snapshot = tracker.process(later, [replace(result, scraped_at=later) for result in tick.results])
-        yield from of_state(snapshot, tracker, AT_REST)
-
-
-def of_state(snapshot: MetricsSnapshot, tracker: RolloutTracker, state: str) -> Iterator[tuple[str, Counter[str]]]:
-    chosen = {
-        rollout.key
-        for rollout in tracker.status.rollouts
-        if (rollout.state.update_state is UpdateState.UPDATING) is (state == IN_UPDATE)
-    }
-    counts = series_of_rollouts(snapshot, {rollout.key for rollout in tracker.status.rollouts})
-    return ((state, counts[key]) for key in chosen)
-
-
 @pytest.mark.slow
 def test_a_rollout_costs_no_more_series_than_its_preset_promises(
     recordings: Recordings, explained_recordings: Recordings
 ) -> None:
-    settings = Settings(series=SeriesSection(preset="full"))  # the others select from what it exports
-    counted = [
-        row
-        for source in (recordings, explained_recordings)
-        for row in counted_series(Recordings(source.folder, settings))
-    ]
+    counted = count_series(source.folder for source in (recordings, explained_recordings))
     for preset, state, limit in LIMITS:
         costs = [cost(preset, series) for row_state, series in counted if row_state == state]
-        print(preset, state, "median", median(costs), "max", max(costs))
         assert 0.8 * limit < max(costs) <= limit, (preset, state)
-
-
-def cost(preset: str, series: Counter[str]) -> int:
-    return sum(series[name] for name in exported_names(preset, set(series)) - PER_POD)
 
 
 # Names
@@ -126,9 +57,9 @@ def cost(preset: str, series: Counter[str]) -> int:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_preset_exports_its_families_and_no_others(preset: str) -> None:
-    tracker = RolloutTracker(tracking_policy(Settings.model_validate({"series": {"preset": preset}})))
+    tracker = RolloutTracker(tracking_policy(Settings.parse({"series": {"preset": preset}})))
     snapshot = tracker.process(15, [controller_page(15, REST), kube_page(15, PODS)])
-    everything = RolloutTracker(tracking_policy(Settings.model_validate({"series": {"preset": "full"}})))
+    everything = RolloutTracker(tracking_policy(Settings.parse({"series": {"preset": "full"}})))
     full = everything.process(15, [controller_page(15, REST), kube_page(15, PODS)])
     # Series of targets are in each preset.
     names = {family.name for family in full.families}
@@ -137,7 +68,7 @@ def test_a_preset_exports_its_families_and_no_others(preset: str) -> None:
 
 def test_explicit_pass_through_wins_over_the_preset_and_drop_over_everything() -> None:
     def passes(**series: object) -> tuple[bool, ...]:
-        section = SeriesSection.model_validate(series)
+        section = SeriesSection.parse(series)
         return tuple(map(section.passes_through, ("rollout_phase", "rollout_info", "rollout_reconcile_error")))
 
     assert passes() == (False, True, True)
@@ -150,7 +81,7 @@ def test_explicit_pass_through_wins_over_the_preset_and_drop_over_everything() -
 
 def test_dropped_families_are_not_exported_whatever_selects_them() -> None:
     series = {"optional": ["argo_rollouts_replicas"], "drop": ["argo_rollouts_(replicas|phase)", ".*_duration_seconds"]}
-    tracker = RolloutTracker(tracking_policy(Settings.model_validate({"series": series})))
+    tracker = RolloutTracker(tracking_policy(Settings.parse({"series": series})))
     names = {family.name for family in tracker.process(15, [controller_page(15, REST), kube_page(15, PODS)]).families}
     assert "argo_rollouts_phase_start_timestamp_seconds" in names
     assert not names & {"argo_rollouts_replicas", "argo_rollouts_phase", "argo_rollouts_update_duration_seconds"}
@@ -173,7 +104,7 @@ def event_reasons(**series: object) -> set[str]:
     page = parse_page(
         ScrapeRequest(Source.ARGO, "a", 15), *rollout.lines(), warning, run, "process_start_time_seconds 1"
     )
-    tracker = RolloutTracker(tracking_policy(Settings.model_validate({"series": series})))
+    tracker = RolloutTracker(tracking_policy(Settings.parse({"series": series})))
     snapshot = tracker.process(15, [page])
     return {labels[0] for labels in series_values(snapshot.families, EVENTS)}
 

@@ -162,7 +162,7 @@ class Scrape:
         self, target: str, ip: str = "127.0.0.1", sink: Sink | None = None, **settings: object
     ) -> Callable[[], Awaitable[Failure | None]]:
         """Return a function that scrapes the same target at each call."""
-        section = ScrapeSource.model_validate({"timeout": 5, **settings})
+        section = ScrapeSource.parse({"timeout": 5, **settings})
         client = ScrapeClient(section, "argo")
         address = Address(parse_target(target, section.path), ip)
 

@@ -134,7 +134,7 @@ async def test_an_absurd_page_fails_with_bounded_time_and_memory(
     argo = {"targets": [server.target], "interval": 15, "timeout": timeout, "limits": {"samples": 100_000}}
     off = {"targets": ()}
     passed = {"pass_through": ["rollout_.*"]}
-    settings = Settings.model_validate({"argo": argo, "kube_state_metrics": off, "series": passed})
+    settings = Settings.parse({"argo": argo, "kube_state_metrics": off, "series": passed})
     scraper = Scraper(settings, parser_factory(settings))
     async with Watch() as watch:
         (result,) = await scraper.scrape(1.0)
@@ -175,7 +175,7 @@ async def test_a_thousand_addresses_of_one_name_leave_few_connections_open(serve
         return addresses
 
     argo = {"targets": [f"argo.test:{server.port}"], "limits": {"addresses": 1_000}}
-    settings = Settings.model_validate({"argo": argo, "kube_state_metrics": {"targets": ()}})
+    settings = Settings.parse({"argo": argo, "kube_state_metrics": {"targets": ()}})
     scraper: Scraper[ScrapeResult] = Scraper(settings, parser_factory(settings), resolve)
     descriptors = descriptor_count()
     async with Watch() as watch:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.metrics import MetricFamily, MetricType
-from exporter.scrape.cache import MAX_LABELS, LineError, ScrapeCache, unescape
+from exporter.scrape.cache import MAX_LABELS, LineError, ScrapeCache, SeriesCache, unescape
 
 from .parsing import LABELS, LAW, parse_page
 
@@ -20,6 +20,22 @@ if TYPE_CHECKING:
     from exporter.metrics import Series
 
 Pairs = tuple[tuple[str, str], ...]
+PIECES = (
+    b'g{a="',
+    b'g{a="1",b="',
+    b'g{b="',
+    b'"}',
+    b'",b="2"}',
+    b'",a="1"}',
+    b'"',
+    b"\\",
+    b"1",
+    b"x",
+    b"",
+    b",",
+    b"g",
+    b"}",
+)
 
 
 def series_bytes(pairs: Pairs) -> bytes:
@@ -35,6 +51,35 @@ def interned(cache: ScrapeCache, series_text: bytes) -> Series:
 def family_of(series: Iterable[Series]) -> MetricFamily:
     column = list(series)
     return MetricFamily("g", MetricType.GAUGE, "", column, [0.0] * len(column))
+
+
+def outcome_of(cache: SeriesCache, series_text: bytes) -> object:
+    """Return the labels of a text, or the reason why it is none of the family."""
+    try:
+        series = cache.intern(series_text)
+    except LineError as error:
+        return str(error)
+    return None if series is None else (series.name, series.labels)
+
+
+@LAW
+@given(
+    st.lists(st.lists(st.sampled_from(PIECES), min_size=2, max_size=9).map(b"".join), min_size=1, max_size=5),
+    st.booleans(),
+)
+def test_no_text_before_changes_what_a_text_means(texts: list[bytes], retained: bool) -> None:  # noqa: FBT001
+    cache = SeriesCache("g", MetricType.GAUGE, retained=retained)
+    for text in [b'g{a="1"}', b'g{a="1",b="2"}', b'g{b="1",a="2"}', b"g", *texts]:
+        assert outcome_of(cache, text) == outcome_of(SeriesCache("g", MetricType.GAUGE, retained=retained), text)
+
+
+@pytest.mark.parametrize("retained", [True, False])
+@pytest.mark.parametrize("series_text", [b'g{a="1"}"x', b'g{a="1"', b'g{a="1}', b'g{"1"a="1"}', b'g{a="\xff"}'])
+def test_a_broken_text_is_no_series_after_a_valid_one_like_it(series_text: bytes, retained: bool) -> None:  # noqa: FBT001
+    cache = SeriesCache("g", MetricType.GAUGE, retained=retained)
+    assert cache.intern(b'g{a="1"}') is not None
+    with pytest.raises(LineError):
+        cache.intern(series_text)
 
 
 @pytest.mark.parametrize(

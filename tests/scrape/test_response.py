@@ -45,6 +45,31 @@ def parse_response(
     return parser.finish(failure, 0.25)
 
 
+def test_a_page_that_is_cut_off_by_the_timeout_is_parsed_on_from_there() -> None:
+    lines = (b'g{i="%d",padding="%s"} 1\n' % (i, b"x" * 200) for i in range(400))
+    page = b"# TYPE g gauge\n" + b"".join(lines)
+    cache, timeout = ScrapeCache(), Failure("timeout", "did not respond within 15 s")
+
+    def scrape(body: bytes, failure: Failure | None = None) -> tuple[ScrapeResult, list[int]]:
+        """Return the result, and which batches are stored for the next scrape."""
+        parser = ResponseParser(ScrapeRequest(Source.ARGO, "a", 7.0), cache, always_selected)
+        parser.start(200, TEXT)
+        parser.feed(body)
+        result = parser.finish(failure, 15.0)
+        return result, [id(batch) for batch in cache.previous_families((Source.ARGO, "default", "a"))["g"].batches]
+
+    first, batches = scrape(page[: len(page) // 3], timeout)
+    assert (first.failure, first.families) == (timeout, {})
+    assert len(batches) > 5
+    _, more_batches = scrape(page[: len(page) // 2], timeout)
+    assert more_batches[: len(batches) - 1] == batches[:-1], "parsed once"
+    assert scrape(page[: len(page) // 4], timeout)[1] == more_batches, "less is no progress"
+    result, all_batches = scrape(page)
+    assert all_batches[: len(more_batches) - 1] == more_batches[:-1]
+    assert [series.label("i") for series, _ in result.samples("g")] == [str(i) for i in range(400)]
+    assert scrape(page[: len(page) // 2], timeout)[1] == all_batches
+
+
 def http_failure(body: bytes, status: int = 500) -> Failure:
     page = parse_response(body, status)
     assert page.failure is not None

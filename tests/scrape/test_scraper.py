@@ -57,7 +57,7 @@ async def make_scraper(resolver: FakeResolver) -> AsyncIterator[Open]:
 
     def make(**settings: object) -> Scraper[ScrapeResult]:
         off = {"argo": {"targets": ()}, "kube_state_metrics": {"targets": ()}}
-        opened.append(Scraper(Settings.model_validate({**off, **settings}), open_sink, resolver))
+        opened.append(Scraper(Settings.parse({**off, **settings}), open_sink, resolver))
         return opened[-1]
 
     yield make

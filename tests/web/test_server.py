@@ -59,7 +59,7 @@ AUTH = {"username": "ann", "password": "pä:ss"}
 async def client(data_sources: DataSources = QUIET, **web: Any) -> AsyncIterator[aiohttp.ClientSession]:
     """Serve on a free loopback port; yield a client session whose URLs are paths."""
     async with (
-        serve(WebSection(listen="127.0.0.1:0", **web), data_sources) as port,
+        serve(WebSection.parse({"listen": "127.0.0.1:0", **web}), data_sources) as port,
         aiohttp.ClientSession(
             f"http{'s' if 'tls' in web else ''}://127.0.0.1:{port}", auto_decompress=False
         ) as session,
@@ -183,7 +183,7 @@ async def test_another_authorization_scheme_is_rejected(header: str) -> None:
 
 
 async def test_an_authorization_header_that_is_not_text_is_rejected() -> None:
-    async with serve(WebSection.model_validate({"listen": "127.0.0.1:0", "basic_auth": AUTH}), QUIET) as port:
+    async with serve(WebSection.parse({"listen": "127.0.0.1:0", "basic_auth": AUTH}), QUIET) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Basic \xff\xfe\r\nConnection: close\r\n\r\n")
         assert (await reader.read()).startswith(b"HTTP/1.1 401 ")

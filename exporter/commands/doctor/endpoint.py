@@ -38,7 +38,7 @@ async def examine_endpoint(settings: Settings) -> ExaminedDelivery | None:
     endpoint = settings.otlp.endpoint
     if endpoint is None:
         return None
-    limited = _with(settings, timeout=min(settings.otlp.timeout or TIMEOUT, TIMEOUT))
+    limited = replace(settings, otlp=replace(settings.otlp, timeout=min(settings.otlp.timeout or TIMEOUT, TIMEOUT)))
     outcome = await _send(limited)
     result = classify(outcome, 1, time.time(), retry_rules(settings))
     proxy = _proxy(settings.otlp)
@@ -46,10 +46,6 @@ async def examine_endpoint(settings: Settings) -> ExaminedDelivery | None:
     if proxy:
         return replace(examined, is_reachable_directly=await _connects(settings.otlp))
     return replace(examined, spoken=await _spoken(settings)) if _is_doubtful(outcome) else examined
-
-
-def _with(settings: Settings, **changes: object) -> Settings:
-    return settings.model_copy(update={"otlp": settings.otlp.model_copy(update=changes)})
 
 
 async def _send(settings: Settings) -> TransportOutcome:
@@ -95,9 +91,9 @@ async def _spoken(settings: Settings) -> tuple[str, str] | None:
 
 async def _answers(settings: Settings, protocol: _Protocol, address: str) -> bool:
     """Return whether an address answers in a protocol, to a request without credential: who listens is not certain."""
-    no_credential: dict[str, object] = {"headers": {}, "headers_file": None, "authorization_file": None}
-    changes = {"endpoint": Endpoint(address), "protocol": protocol, "timeout": _OTHER_TIMEOUT, **no_credential}
-    outcome = await _send(_with(settings, **changes))
+    otlp = replace(settings.otlp, endpoint=Endpoint(address), protocol=protocol, timeout=_OTHER_TIMEOUT)
+    without_credential = replace(otlp, headers={}, headers_file=None, authorization_file=None)
+    outcome = await _send(replace(settings, otlp=without_credential))
     if isinstance(outcome, CredentialRefused):
         return True
     if isinstance(outcome, GrpcResponse):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from exporter.commands.api_client import ExporterAddress, ExporterUnreachableError, fetch_json, fetch_lines
@@ -71,10 +72,10 @@ def _without(settings: Settings, unusable: Collection[str]) -> Settings:
     """Return the settings without endpoint and directory whose section is unusable."""
     otlp, storage = settings.otlp, settings.storage
     if "otlp" in unusable:
-        otlp = otlp.model_copy(update={"endpoint": None})
+        otlp = replace(otlp, endpoint=None)
     if "storage" in unusable:
-        storage = storage.model_copy(update={"directory": None})
-    return settings.model_copy(update={"otlp": otlp, "storage": storage})
+        storage = replace(storage, directory=None)
+    return replace(settings, otlp=otlp, storage=storage)
 
 
 async def _running_exporter(web: WebSection) -> tuple[str, tuple[Mapping[str, object], ...]]:

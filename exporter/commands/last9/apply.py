@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from pydantic import SecretStr
-
     from exporter.config.settings import Settings
+    from exporter.config.values import SecretText
     from exporter.net.response import HttpResponse
 
 PATH: Final = "/dashboards"
@@ -102,7 +101,7 @@ def change_lines(changes: Sequence[Change]) -> Iterator[str]:
 def _account(settings: Settings, name: str = "refresh_token") -> ApiAccount:
     section = settings.last9
     file: Path | None = getattr(section, f"{name}_file")
-    text: SecretStr | None = getattr(section, name)
+    text: SecretText | None = getattr(section, name)
     setting = f"last9.{name}_file" if file or not text else f"last9.{name}"
     if file is None and text is None:
         raise Last9NotConfiguredError(f"{setting} is not set; set it to a file with a refresh token of Last9")
@@ -110,8 +109,8 @@ def _account(settings: Settings, name: str = "refresh_token") -> ApiAccount:
     return ApiAccount(read, section.address or "", section.organization, setting)
 
 
-def _secret(text: SecretStr | None) -> str:
-    return text.get_secret_value() if text else ""
+def _secret(text: SecretText | None) -> str:
+    return text.text if text else ""
 
 
 async def _plan(client: Last9Client, settings: Settings) -> tuple[Change, ...]:

@@ -19,6 +19,7 @@ from isal import isal_zlib
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, NumberDataPoint
 
 from exporter.incremental import GenerationalCache
+from exporter.otlp.encode.protobuf import field_key, read_varint, varint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,9 +29,7 @@ if TYPE_CHECKING:
     from exporter.otlp.encode.numbers import NumberEncoder
 
 
-_DATA_POINTS_KEY: Final = Gauge(data_points=[NumberDataPoint()]).SerializeToString()[:-1]  # the same in Gauge, Sum, …
-_SEVEN_BITS: Final = 0x7F
-_CONTINUATION_BIT: Final = 0x80
+_DATA_POINTS_KEY: Final = field_key(Gauge(data_points=[NumberDataPoint()]))  # the same in Gauge, Sum, …
 _SENTINELS: Final = tuple(
     bytes([number]) for number in (0xFF, 0xFE, 0xFD, 0xFC, 0xFB, 0xFA, *range(0xF5, 0xFA), 0xC1, 0xC0)
 )
@@ -64,25 +63,14 @@ def frame_points(points: Sequence[bytes], samples: int) -> FramedPoints:
 
 @lru_cache(4096)  # points of one family have few distinct sizes
 def length_prefix(size: int) -> bytes:
-    """Return the field key and the length (a varint) that precede a point of `size` bytes."""
-    length = bytearray()
-    while size > _SEVEN_BITS:
-        length.append(size & _SEVEN_BITS | _CONTINUATION_BIT)
-        size >>= 7
-    length.append(size)
-    return _DATA_POINTS_KEY + bytes(length)
+    """Return the field key and the length that precede a point of `size` bytes."""
+    return _DATA_POINTS_KEY + varint(size)
 
 
 def _point_end(body: bytes, position: int) -> int:
     """Return the end of the point whose length prefix begins at a position."""
-    position += len(_DATA_POINTS_KEY)
-    size = shift = 0
-    while True:
-        size |= (body[position] & _SEVEN_BITS) << shift
-        position += 1
-        if body[position - 1] < _CONTINUATION_BIT:
-            return position + size
-        shift += 7
+    size, begin = read_varint(body, position + len(_DATA_POINTS_KEY))
+    return begin + size
 
 
 class PointTemplate:

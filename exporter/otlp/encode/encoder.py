@@ -9,6 +9,7 @@ from functools import partial
 from itertools import starmap
 from typing import TYPE_CHECKING, Final
 
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Histogram, Metric, ResourceMetrics, ScopeMetrics, Sum
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
@@ -18,7 +19,14 @@ from exporter.metrics import MetricType
 from exporter.otlp.encode.batch_cache import EncodedBatchCache, frame_points
 from exporter.otlp.encode.histograms import HISTOGRAM, SUMMARY, HistogramEncoder
 from exporter.otlp.encode.numbers import NumberEncoder
-from exporter.otlp.encode.protobuf import CUMULATIVE, POINT_FIELDS, ExportRequest, RawPointsRequest, attributes
+from exporter.otlp.encode.protobuf import (
+    CUMULATIVE,
+    POINTS_KEYS,
+    ExportRequest,
+    attributes,
+    delimited,
+    field_key,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -29,6 +37,11 @@ if TYPE_CHECKING:
 
 SCOPE_NAME: Final = "rollouts-exporter"
 """The name of the scope. It has no version: some stores make that a label of every series (T34)."""
+
+_SCOPE: Final = ScopeMetrics(scope=InstrumentationScope(name=SCOPE_NAME)).SerializeToString()
+_RESOURCE_METRICS_KEY: Final = field_key(ExportMetricsServiceRequest(resource_metrics=[ResourceMetrics()]))
+_SCOPE_METRICS_KEY: Final = field_key(ResourceMetrics(scope_metrics=[ScopeMetrics()]))
+_METRICS_KEY: Final = field_key(ScopeMetrics(metrics=[Metric()]))
 
 _FRAMING_BYTES: Final = 64
 """Bytes reserved for each metric: more than its key and length, its fields beside the points, and outer lengths."""
@@ -167,16 +180,13 @@ class RequestBuilder:
     def __init__(self, identity: Identity, max_points: int, max_bytes: int) -> None:
         self.point_count = 0
         self._max_points = max_points
-        self._request = RawPointsRequest()
-        scope = ScopeMetrics(scope=InstrumentationScope(name=SCOPE_NAME))
         resource = Resource(attributes=attributes(identity.resource))
-        resource_part = ResourceMetrics(resource=resource, scope_metrics=[scope])
-        # As bytes: a message of one descriptor pool cannot be assigned to that of another.
-        self._request.resource_metrics.add().MergeFromString(resource_part.SerializeToString())
-        self._metrics = self._request.resource_metrics[0].scope_metrics[0].metrics
-        self._capacity = self._remaining_bytes = max_bytes - self._request.ByteSize() - _FRAMING_BYTES
+        self._resource = ResourceMetrics(resource=resource).SerializeToString()
+        self._capacity = self._remaining_bytes = max_bytes - len(self._resource) - len(_SCOPE) - _FRAMING_BYTES
         self._family: MetricFamily | None = None
+        self._metric_part = b""
         self._bodies: list[bytes] = []
+        self._metrics = [_SCOPE]
 
     def append(self, family: MetricFamily, points: FramedPoints) -> FramedPoints | None:
         """Append as many points of a family as fit; return the rest, None if all fit.
@@ -193,24 +203,25 @@ class RequestBuilder:
         if fitting.count:
             if metric_part:
                 self._finish_metric()
-                self._metrics.add().MergeFromString(metric_part)
-                self._family = family
+                self._family, self._metric_part = family, metric_part
             self._bodies.append(fitting.body)
             self._remaining_bytes = remaining_bytes - len(fitting.body)
             self.point_count += fitting.count
         return rest
 
     def _finish_metric(self) -> None:
-        """Join the points of the current metric."""
+        """Add the current metric; its points are joined only with the request, so that they are copied once."""
         if self._family is not None:
-            data = b"".join([_DATA_FIELDS.get(self._family.type, b""), *self._bodies])
-            setattr(self._metrics[-1], POINT_FIELDS[self._family.type], data)
+            points = [_DATA_FIELDS.get(self._family.type, b""), *self._bodies]
+            metric = [self._metric_part, *delimited(POINTS_KEYS[self._family.type], points)]
+            self._metrics += delimited(_METRICS_KEY, metric)
             self._bodies = []
 
     def build(self) -> ExportRequest:
         """Return the finished request."""
         self._finish_metric()
-        return ExportRequest(self._request.SerializeToString(), self.point_count)
+        resource_metrics = [self._resource, *delimited(_SCOPE_METRICS_KEY, self._metrics)]
+        return ExportRequest(b"".join(delimited(_RESOURCE_METRICS_KEY, resource_metrics)), self.point_count)
 
 
 def _by_name(families: Iterable[MetricFamily]) -> dict[str, list[MetricFamily]]:

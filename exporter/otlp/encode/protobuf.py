@@ -1,22 +1,21 @@
-"""Protobuf helpers: an export request whose points are raw bytes, the identity, and slicing of requests.
+"""Protobuf helpers: fields whose content is encoded already, the identity, and slicing of requests.
 
-`RawPointsRequest` has the wire format of OTLP's own message. It is built from the published descriptors in a pool of
-its own, so that no field number is repeated here, and cached points are inserted without being decoded. The
-concatenation of encoded parts of a message is an encoding of the message: points are joined from cached and new parts.
+The concatenation of encoded parts of a message is an encoding of the message: requests are joined from cached and new
+parts, which are never decoded. A field is a key, a length and a content; keys are taken from OTLP's own messages, so
+that no field number is repeated here.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final
 
-from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
-from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
+from google.protobuf import json_format
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.common.v1 import common_pb2
 from opentelemetry.proto.metrics.v1 import metrics_pb2
-from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint, NumberDataPoint, SummaryDataPoint
-from opentelemetry.proto.resource.v1 import resource_pb2
+from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint, Metric, NumberDataPoint, SummaryDataPoint
 
 from exporter.metrics import MetricType
 
@@ -33,37 +32,55 @@ PointMessage = type[NumberDataPoint] | type[HistogramDataPoint] | type[SummaryDa
 PointBlock = tuple[list[bytes], int]
 """Encoded points, and of how many samples they were made."""
 
-POINT_FIELDS: Final = {
-    MetricType.GAUGE: "gauge",
-    MetricType.UNTYPED: "gauge",
-    MetricType.COUNTER: "sum",
-    MetricType.HISTOGRAM: "histogram",
-    MetricType.SUMMARY: "summary",
+_SEVEN_BITS: Final = 0x7F
+_CONTINUATION_BIT: Final = 0x80
+
+
+def field_key(message: Message) -> bytes:
+    """Return the key of the only field of a message, which is an empty message."""
+    return message.SerializeToString()[:-1]  # without the length, 0
+
+
+def varint(number: int) -> bytes:
+    """Encode a number that is not negative, such as a length."""
+    encoded = bytearray()
+    while number > _SEVEN_BITS:
+        encoded.append(number & _SEVEN_BITS | _CONTINUATION_BIT)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
+
+
+def read_varint(encoded: bytes, position: int) -> tuple[int, int]:
+    """Return the number that begins at a position, and where it ends."""
+    number = shift = 0
+    while True:
+        byte = encoded[position]
+        number |= (byte & _SEVEN_BITS) << shift
+        position += 1
+        if byte < _CONTINUATION_BIT:
+            return number, position
+        shift += 7
+
+
+def delimited(key: bytes, parts: list[bytes]) -> list[bytes]:
+    """Return the parts of a field whose content is the concatenation of some parts."""
+    return [key, varint(sum(map(len, parts))), *parts]
+
+
+_GAUGE_KEY: Final = field_key(Metric(gauge=metrics_pb2.Gauge()))
+POINTS_KEYS: Final = {
+    MetricType.GAUGE: _GAUGE_KEY,
+    MetricType.UNTYPED: _GAUGE_KEY,
+    MetricType.COUNTER: field_key(Metric(sum=metrics_pb2.Sum())),
+    MetricType.HISTOGRAM: field_key(Metric(histogram=metrics_pb2.Histogram())),
+    MetricType.SUMMARY: field_key(Metric(summary=metrics_pb2.Summary())),
 }
-"""The field of Metric that holds the points, by metric type (T14-T16)."""
+"""The key of the field of Metric that holds the points, by metric type (T14-T16)."""
 
 CUMULATIVE: Final = metrics_pb2.AGGREGATION_TEMPORALITY_CUMULATIVE
 NO_RECORDED_VALUE: Final = int(metrics_pb2.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK)
 """The flag of a staleness marker (T41)."""
-
-
-def _raw_points_request() -> type[ExportMetricsServiceRequest]:
-    """Return the message class of a request in which the points of each metric are one field of bytes."""
-    pool = descriptor_pool.DescriptorPool()
-    for module in (common_pb2, resource_pb2, metrics_pb2, metrics_service_pb2):
-        file = descriptor_pb2.FileDescriptorProto()
-        module.DESCRIPTOR.CopyToProto(file)
-        for field_descriptor in (item for message in file.message_type for item in message.field):
-            if field_descriptor.name in POINT_FIELDS.values():
-                field_descriptor.type = descriptor_pb2.FieldDescriptorProto.TYPE_BYTES
-                # On the wire a message and bytes are the same: a length and its content.
-                field_descriptor.ClearField("type_name")
-        pool.Add(file)
-    descriptor = pool.FindMessageTypeByName(ExportMetricsServiceRequest.DESCRIPTOR.full_name)
-    return cast("type[ExportMetricsServiceRequest]", message_factory.GetMessageClass(descriptor))
-
-
-RawPointsRequest: Final = _raw_points_request()
 
 
 def attributes(labels: Iterable[tuple[str, str]]) -> list[common_pb2.KeyValue]:
@@ -100,7 +117,7 @@ class Identity:
 
     def overlaps(self, label_sets: Iterable[Labels]) -> bool:
         """Return whether a label of a point has the key of an attribute of every point."""
-        keys = {key for labels in label_sets for key, _ in labels}
+        keys = dict(chain.from_iterable(label_sets)).keys()
         return not keys.isdisjoint(dict(self.point))
 
     def attributes_for(self, labels: Labels) -> Labels:

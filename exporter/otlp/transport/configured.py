@@ -31,7 +31,7 @@ def transport(settings: Settings, signal: Signal = "metrics") -> HttpTransport |
     use_grpc = otlp.protocol == "grpc"
     destination = Destination(
         endpoint=target if use_grpc else otlp.url if signal == "metrics" else otlp.url_of(signal),
-        headers={name: value.get_secret_value() for name, value in otlp.headers.items()},
+        headers={name: value.text for name, value in otlp.headers.items()},
         headers_file=otlp.headers_file,
         authorization_file=otlp.authorization_file,
         timeout=otlp.timeout,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
-from pydantic_core import PydanticCustomError
+from opentelemetry.exporter.otlp.version import __version__ as OTLP_VERSION  # noqa: N812 - as a constant
 
 from exporter import log
-from exporter.config.values import check_header_value, error_hint, parse_headers
+from exporter.config.values import SettingError, check_header_value, parse_headers
 from exporter.net.files import ReloadingFile, SecretFile
 from exporter.net.http import USER_AGENT
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from exporter.net.tls import ClientTlsLoader, TlsMaterial
 
 
-OTLP_USER_AGENT: Final = f"{USER_AGENT} OTel-OTLP-Exporter-Python/{version('opentelemetry-exporter-otlp')}"
+OTLP_USER_AGENT: Final = f"{USER_AGENT} OTel-OTLP-Exporter-Python/{OTLP_VERSION}"
 """The specification of OTLP asks for `OTel-OTLP-Exporter-<language>/<version>`; our own name precedes it."""
 MAX_RESPONSE_BYTES: Final = 4 * 1024 * 1024
 """Bytes of a response that are read by default (E25)."""
@@ -95,8 +94,8 @@ def _headers_of(setting: str, path: Path) -> Mapping[str, str]:
     try:
         # `from None` below: the cause may contain the secret.
         return PARSERS[setting](_file_text(path))
-    except PydanticCustomError as error:
-        raise ValueError(f"otlp.{setting}: {path} {error.message()}; {error_hint(error)}") from None
+    except SettingError as error:
+        raise ValueError(f"otlp.{setting}: {path} {error}; {error.hint}") from None
     except OSError as error:
         raise ValueError(f"otlp.{setting}: {path} cannot be read: {error.strerror}") from None
     except ValueError as error:

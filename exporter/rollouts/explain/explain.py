@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from exporter.rollouts.details import BAD_PHASES, NO_DETAILS, MetricMeasurements
@@ -10,6 +9,7 @@ from exporter.rollouts.explain import causes, position
 from exporter.rollouts.explain.images import revision_images
 from exporter.rollouts.explain.model import ActivePause, Cause, Explanation, ReplacedRevision
 from exporter.rollouts.explain.sentences import describe
+from exporter.rollouts.replacing import replace
 
 if TYPE_CHECKING:
     from exporter.rollouts.explain.causes import Blame

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.details import FINISHED_BADLY, NO_DETAILS
 from exporter.rollouts.explain import causes
 from exporter.rollouts.explain.images import remembered_images
 from exporter.rollouts.model import UpdateMemory
+from exporter.rollouts.replacing import replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

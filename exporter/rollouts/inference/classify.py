@@ -9,11 +9,12 @@ takes seconds, and only then writes the status. Events that the status does not 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.inference import revisions
 from exporter.rollouts.model import BLUE_GREEN, CANARY, NO_HASHES, RevisionHashes, UpdateState
+from exporter.rollouts.replacing import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -288,6 +289,8 @@ def observed_after(observation: Observation, last_event_at: float) -> bool:
 def _by_hashes(evidence: Evidence, hashes: RevisionHashes, *, aborted: bool) -> Classification | None:
     """Classify by both hashes; None if the counters contradict them for too long."""
     deltas, pending = evidence.deltas, _not_shown(evidence, hashes, aborted=aborted)
+    if pending == _ABORT_EVENTS and _is_retried_since(evidence):
+        pending = _NO_EVENTS
     if pending and evidence.is_overdue:
         # One RolloutUpdated must change the current revision, a RolloutCompleted the stable one: the page is frozen.
         if deltas is not None and (deltas.updates == 1 or pending & _PROMOTION_EVENTS):
@@ -338,6 +341,15 @@ def _awaits_promotion(evidence: Evidence) -> bool:
 def _is_analysed(view: ControllerView) -> bool:
     """Return whether AnalysisRuns of a rollout were counted."""
     return any(reason.startswith("AnalysisRun") for reason in view.event_counts)
+
+
+def _is_retried_since(evidence: Evidence) -> bool:
+    """Return whether an update whose abort was counted at an earlier tick goes on: it was aborted and retried since."""
+    deltas, state = evidence.deltas, evidence.state
+    if deltas is None or state is None or not 0 < state.pending_since < evidence.now:
+        return False
+    is_written = evidence.reconciling_since is not None and not evidence.is_unwritten
+    return is_written or bool(deltas.pauses or deltas.completed_steps)
 
 
 def _is_retried(evidence: Evidence) -> bool:
@@ -419,7 +431,8 @@ def _by_page(evidence: Evidence) -> _Verdict:
         return _by_first_deploy(evidence)
     if deltas is not None and (deltas.completions or deltas.updates):
         return _by_revision_events(evidence, deltas)
-    if deltas is not None and deltas.aborts and previous is UpdateState.UPDATING and not evidence.is_overdue:
+    is_overdue = evidence.is_overdue or _is_retried_since(evidence)
+    if deltas is not None and deltas.aborts and previous is UpdateState.UPDATING and not is_overdue:
         return previous, NOTHING_NEW, _ABORT_EVENTS
     # InvalidSpec hides the phase below it.
     if previous is UpdateState.ABORTED and view.phase != "InvalidSpec":

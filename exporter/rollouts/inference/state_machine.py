@@ -16,7 +16,6 @@ is shown; one that ends within its hold-down does not count.
 from __future__ import annotations
 
 import zlib
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.inference.classify import NOTHING_NEW, Classification, Evidence, classify_update
@@ -43,6 +42,7 @@ from exporter.rollouts.model import (
     UpdateState,
     UpdateTransition,
 )
+from exporter.rollouts.replacing import replace
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -273,6 +273,8 @@ def _consumed_counts(state: RolloutState, view: ControllerView, pending: Collect
 
 def _without(deltas: EventDeltas, pending: Collection[str]) -> EventDeltas:
     """Return the growth of the counters that the status shows."""
+    if not pending:
+        return deltas
     hidden = {field for reason, field in EVENT_FIELDS.items() if reason in pending}
     counts = {field: 0.0 if field in hidden else getattr(deltas, field) for field in EVENT_FIELDS.values()}
     return EventDeltas(**counts, other_steps=deltas.other_steps, process_restarted=deltas.process_restarted)

@@ -7,10 +7,10 @@ of the desired replicas whenever the controller sets it, but neither before (pod
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.model import CANARY, RouterWeight, UpdateState
+from exporter.rollouts.replacing import replace
 
 if TYPE_CHECKING:
     from exporter.rollouts.inference.classify import Classification, Evidence
@@ -98,7 +98,7 @@ def _in_update(
         before = RouterWeight(0.0)
     elif deltas is not None and before.fraction == 0.0 and not (replicas.updated or deltas.completed_steps):
         grown = max(grown - 1, 0.0)  # the same, counted later than the revision
-    spare_steps = before.spare_steps + _spare_steps(deltas, grown)
+    spare_steps = before.spare_steps + _spare_steps(evidence, deltas, grown)
     is_decoupled = before.is_decoupled or spare_steps > 0
     estimate = replace(estimate, spare_steps=spare_steps, is_decoupled=is_decoupled)
     if replicas.updated == 0 and replicas.desired:
@@ -167,15 +167,35 @@ def _narrowed(held: RouterWeight, estimate: RouterWeight) -> RouterWeight:
 def _is_steady(evidence: Evidence, deltas: EventDeltas | None, replicas: ReplicaCounts) -> bool:
     """Return whether the pods of a pause are complete: it has just begun, or nothing has changed since."""
     is_complete = replicas.updated_available == replicas.updated and not replicas.unavailable
-    is_unchanged = replicas == evidence.replicas_before or (deltas is not None and deltas.pauses > 0)
+    before = evidence.replicas_before
+    # `updated` follows `desired` within a second of a scaling.
+    is_unchanged = before is not None and (replicas.desired, replicas.updated) == (before.desired, before.updated)
+    is_unchanged = is_unchanged or (deltas is not None and deltas.pauses > 0)
     return evidence.view.phase == "Paused" and is_complete and is_unchanged
 
 
-def _spare_steps(deltas: EventDeltas | None, weight_updates: float) -> float:
+def _spare_steps(evidence: Evidence, deltas: EventDeltas | None, weight_updates: float) -> float:
     """Return how many steps neither set a weight nor paused nor analysed: mostly setCanaryScale."""
-    if deltas is None or deltas.process_restarted:
+    if deltas is None or deltas.process_restarted or evidence.state is None:
         return 0.0
-    return deltas.completed_steps - weight_updates - deltas.resumes - deltas.other_steps
+    spare = deltas.completed_steps - weight_updates - deltas.resumes - deltas.other_steps
+    # A user promotes by removing the pause from the status, which is no RolloutResumed.
+    phases = (evidence.state.phases.phase, evidence.view.phase)
+    ended_pauses = deltas.pauses + (phases[0] == "Paused") - (phases[1] == "Paused")
+    return spare if spare <= 0 else max(spare - max(ended_pauses - deltas.resumes, 0.0), 0.0)
+
+
+def _is_promoted(evidence: Evidence, result: Classification, deltas: EventDeltas | None) -> bool:
+    """Return whether the stable revision of a settled rollout is another one than before the tick, as far as known."""
+    before, after = evidence.hashes.stable, result.hashes.stable
+    if before and after:
+        return before != after
+    return deltas is None or deltas.completions > 0 or deltas.process_restarted
+
+
+def _is_weight_held(deltas: EventDeltas | None) -> bool:
+    """Return whether the weight is as it was at the last tick: each change is an event, which is counted at once."""
+    return deltas is not None and not (deltas.weight_updates or deltas.process_restarted)
 
 
 def _leaving(
@@ -195,9 +215,10 @@ def _leaving(
     if replicas is None:
         return before or _NONE
     held = before.fraction if before is not None else 1.0
-    promoted = result.update_state is UpdateState.SETTLED and (
-        before is None or result.hashes.stable != evidence.hashes.stable or not result.hashes.stable
-    )
+    is_settled = result.update_state is UpdateState.SETTLED
+    # Completed: the stable revision has all of its pods, and the weight.
+    is_complete = is_settled and (evidence.view.phase == "Completed" or _is_promoted(evidence, result, deltas))
+    is_over = before is None or is_complete
     if evidence.previous is UpdateState.UPDATING and result.update_state is UpdateState.ABORTED:
         is_dynamic = is_dynamic or (replicas.old < replicas.desired and replicas.updated > 0)
         if is_dynamic and deltas is not None and deltas.weight_updates:
@@ -205,8 +226,9 @@ def _leaving(
     is_exact = _is_shown_later(before, evidence)
     if is_dynamic and is_exact:
         return RouterWeight(None, is_exact=True, is_dynamic=True)  # the next page of rollout state will show it
-    if promoted or not is_dynamic or not replicas.desired or held == 0.0:
-        return replace(_NONE, is_exact=is_exact, is_dynamic=is_dynamic and not promoted)
-    missing = max(1.0 - stable_ready / replicas.desired, 0.0)
-    fraction = missing if held is None else min(held, missing)
-    return RouterWeight(fraction, pod_count=replicas.updated, is_dynamic=is_dynamic)
+    if is_over or not is_dynamic or not replicas.desired or held == 0.0:
+        return replace(_NONE, is_exact=is_exact, is_dynamic=is_dynamic and not is_over)
+    if held is None or not _is_weight_held(deltas):
+        missing = max(1.0 - stable_ready / replicas.desired, 0.0)
+        held = missing if held is None else min(held, missing)
+    return RouterWeight(held, pod_count=replicas.updated, is_dynamic=is_dynamic)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.incremental import FamilyParts, FamilyView, OneToManyIndex
 from exporter.rollouts.model import Pod, ReplicaSet, RolloutKey, Workload
+from exporter.rollouts.replacing import replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from exporter.metrics import ScrapeResult, Source
@@ -12,6 +11,7 @@ from exporter.rollouts.inputs.kube_state_metrics import WorkloadIndex
 from exporter.rollouts.inputs.last_status import LastStatuses, RememberedStatuses
 from exporter.rollouts.inputs.rollout_state import RolloutStatusReader
 from exporter.rollouts.model import ControllerView, Observation, RolloutKey, RolloutStatus, TrackingPolicy, Workload
+from exporter.rollouts.replacing import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, KeysView, Mapping, Sequence

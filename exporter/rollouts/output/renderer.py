@@ -28,6 +28,8 @@ ReplacedInfoSeries = dict[InfoKey, float]
 """Info series that are exported as 0, each with the time (Unix seconds) at which that ends."""
 _MAX_SHARED_TUPLES: Final = 10_000
 """Equal tuples are stored once for all rollouts; label values may be unlimited, so the tables are not."""
+_ROLLOUT_LABELS: Final = ("namespace", "name")
+"""The labels of every series of a rollout, which come first."""
 _BLOCK_ROLLOUTS: Final = 32
 """Average rollouts in a block: a change of one costs the encoding of a block, and each block costs memory."""
 
@@ -57,31 +59,32 @@ class InfoSeries:
 class RolloutSeries(Series):
     """A series of a rollout: its labels are namespace and name, and extra ones that many rollouts share."""
 
-    __slots__ = ("_extra",)
+    __slots__ = ("extra",)
 
     def __init__(self, name: str, rollout_labels: Labels, extra: Labels) -> None:
-        super().__init__(name, rollout_labels)
-        self._extra = extra
+        self.name = name
+        self._labels = rollout_labels
+        self.extra = extra
 
     @property
     def labels(self) -> Labels:
         """All labels."""
-        return (*self._labels, *self._extra)
+        return (*self._labels, *self.extra)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RenderedRollout:
     """Series and values of one rollout, family after family of the catalogue; `offsets` are where each family ends.
 
-    `previous_series` are series exported before, so that one that returns is the same object. `starts_block`: a block
-    of batches starts with this rollout.
+    `previous_series` are series exported before, by name and extra labels, so that one that returns is the same object.
+    `starts_block`: a block of batches starts with this rollout.
     """
 
     rollout: Rollout
-    series: tuple[Series, ...]
+    series: tuple[RolloutSeries, ...]
     values: array[float]
     offsets: tuple[int, ...]
-    previous_series: dict[InfoKey, Series]
+    previous_series: dict[InfoKey, RolloutSeries]
     starts_block: bool
 
 
@@ -111,7 +114,7 @@ class FamilyRenderer:
         former = info_series.all() if info_series is not None else ()
         self._carried_info = {key for key in former if key[0] in exported}
         self._replaced_batches: dict[str, _Batches] = {}
-        self._label_tuples: dict[Labels, Labels] = {}
+        self._label_tuples: dict[tuple[tuple[str, ...], tuple[str, ...]], Labels] = {}
         self._offset_tuples: dict[tuple[int, ...], tuple[int, ...]] = {}
         self.replaced: ReplacedInfoSeries = dict(replaced or {})
 
@@ -181,36 +184,51 @@ class FamilyRenderer:
     def _replaced_series(self, name: str, labels: Labels) -> Series:
         """Return the same object that was exported as 1."""
         rendered = self._rendered.values[_rollout_of(labels)]
-        return rendered.previous_series.setdefault((name, labels), Series(name, labels))
+        place = len(_ROLLOUT_LABELS)
+        series = RolloutSeries(name, labels[:place], labels[place:])
+        return rendered.previous_series.setdefault((name, series.extra), series)
 
     def _render(self, key: RolloutKey, rollout: Rollout, previous: RenderedRollout | None) -> RenderedRollout:
         """Render one rollout by every row of the catalogue."""
-        previous_series = _series_by_labels(previous)
-        shared = self._label_tuples
-        rollout_labels = (("namespace", key[0]), ("name", key[1]))
-        series: list[Series] = []
+        previous_series = _known_series(previous)
+        rollout_labels = tuple(zip(_ROLLOUT_LABELS, key, strict=True))
+        series: list[RolloutSeries] = []
         values = array("d")
         offsets: list[int] = []
         for row in self._rows:
             # Of a rollout that no controller ever showed nothing else is known.
             samples = row.samples(rollout) if rollout.was_shown or row.name == UNKNOWN else ()
             for label_values, value in samples:
-                extra = tuple([pair for pair in zip(row.labels, label_values, strict=True) if pair[1]])
-                # Labels of pods and revisions occur once, so sharing them saves nothing.
-                extra = extra if row.identity_labels else shared.setdefault(extra, extra)
-                existing = previous_series.pop((row.name, (*rollout_labels, *extra)), None) if previous_series else None
+                extra = self._extra_labels(row, label_values)
+                existing = previous_series.pop((row.name, extra), None) if previous_series else None
                 series.append(existing or RolloutSeries(row.name, rollout_labels, extra))
                 values.append(value)
             offsets.append(len(series))
-        for table in (shared, self._offset_tuples):
-            if len(table) > _MAX_SHARED_TUPLES:
-                table.clear()  # rollouts keep the tuples that they use; only later ones share no more with them
+        if len(self._offset_tuples) > _MAX_SHARED_TUPLES:
+            self._offset_tuples.clear()
         if len(previous_series) > 4 * len(series) + 200:
             previous_series = {}  # pods come and go: without a limit each update would add its pods' series
         shared_offsets = self._offset_tuples.setdefault(tuple(offsets), tuple(offsets))
         return RenderedRollout(
             rollout, tuple(series), values, shared_offsets, previous_series, starts_block=_starts_block(key)
         )
+
+    def _extra_labels(self, row: DerivedFamily, label_values: tuple[str, ...]) -> Labels:
+        """Return the labels after those of the rollout, without empty values; equal ones are one object."""
+        # Labels of pods and revisions occur once, so sharing them saves nothing.
+        if row.identity_labels:
+            return _nonempty_labels(row.labels, label_values)
+        shared, key = self._label_tuples, (row.labels, label_values)
+        extra = shared.get(key)
+        if extra is None:
+            if len(shared) > _MAX_SHARED_TUPLES:
+                shared.clear()  # rollouts keep the tuples that they use; only later ones share no more with them
+            extra = shared[key] = _nonempty_labels(row.labels, label_values)
+        return extra
+
+
+def _nonempty_labels(names: Sequence[str], values: Sequence[str]) -> Labels:
+    return tuple([pair for pair in zip(names, values, strict=True) if pair[1]])
 
 
 def _starts_block(key: RolloutKey) -> bool:
@@ -261,10 +279,11 @@ def _reuse_batch(batch: SampleBatch, previous: Sequence[SampleBatch]) -> SampleB
     return SampleBatch(previous[0].series, batch.values, batch.start_times, interned=True)
 
 
-def _series_by_labels(rendered: RenderedRollout | None) -> dict[InfoKey, Series]:
+def _known_series(rendered: RenderedRollout | None) -> dict[InfoKey, RolloutSeries]:
+    """Return the series that were exported of a rollout, now or before, by name and extra labels."""
     if rendered is None:
         return {}
-    return rendered.previous_series | {(series.name, series.labels): series for series in rendered.series}
+    return rendered.previous_series | {(series.name, series.extra): series for series in rendered.series}
 
 
 def _rollout_of(labels: Labels) -> RolloutKey:

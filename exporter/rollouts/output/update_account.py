@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.explain.explain import explain
 from exporter.rollouts.explain.model import Activity, Cause
 from exporter.rollouts.explain.position import activity
 from exporter.rollouts.model import Transition, UpdateState
+from exporter.rollouts.replacing import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

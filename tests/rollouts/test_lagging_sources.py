@@ -185,7 +185,7 @@ def test_gauges_that_did_not_change_and_do_not_show_the_pods_are_those_of_the_re
 
 
 @pytest.mark.parametrize(
-    ("pods", "remembered", "found"),
+    ("pods", "remembered", "expected"),
     [
         # Both b and c were created in the second of c's creation, and the page that counted c showed b alone.
         ({"a": 4, "b": 3, "c": 1}, ("b", "a"), ("c", "a")),

@@ -31,7 +31,7 @@ EVENT_FIELDS: Final = {
 """The field of EventDeltas for each reason of `rollout_events_total` that inference reads."""
 
 
-_OTHER_STEPS: Final = ("AnalysisRunSuccessful", "ExperimentCreated", "StepPluginTransition")
+OTHER_STEPS: Final = ("AnalysisRunSuccessful", "ExperimentCreated", "StepPluginTransition")
 """Reasons of steps that neither set a weight nor pause."""
 
 
@@ -50,7 +50,7 @@ def event_deltas(previous: Mapping[str, float], current: Mapping[str, float], *,
         return current.get(reason, 0) - previous.get(reason, 0)
 
     grown = {field: growth(reason) for reason, field in EVENT_FIELDS.items()}
-    return EventDeltas(**grown, other_steps=sum(map(growth, _OTHER_STEPS)), process_restarted=not is_continued)
+    return EventDeltas(**grown, other_steps=sum(map(growth, OTHER_STEPS)), process_restarted=not is_continued)
 
 
 def ahead_of_counters(previous: str, current: str, deltas: EventDeltas | None) -> bool:

@@ -207,6 +207,18 @@ def test_hashes_without_revision_numbers_are_those_that_the_pods_do_not_contradi
     assert (hashes.current, hashes.stable) == expected
 
 
+def test_a_former_replica_set_that_has_pods_again_is_the_one_that_a_settled_rollout_went_back_to() -> None:
+    replica_sets = {name: ReplicaSet(name, None, 1.0, pods, pods) for name, pods in {"a": 4, "b": 1, "c": 0}.items()}
+    # The gauges are of the status before.
+    view = ControllerView(ControllerProcess("a", 1.0), "canary", "", "Progressing", ReplicaCounts(4, 2, 4, 2))
+    previous, deltas, settled = RevisionHashes("a", "a", 1.0), EventDeltas(updates=1), ReplicaCounts(4, 4, 4, 0)
+    hashes = hashes_by_size(replica_sets, view, UpdateState.UPDATING, previous, deltas, settled)
+    assert (hashes.current, hashes.stable) == ("b", "a")
+    # Pods that were there before are of a revision that goes.
+    draining = ReplicaCounts(4, 4, 5, 0)
+    assert not hashes_by_size(replica_sets, view, UpdateState.UPDATING, previous, deltas, draining).current
+
+
 def test_pods_of_another_revision_that_come_to_a_settled_rollout_are_an_update() -> None:
     watch = Watch()
     watch.see(replace(SETTLED, replicas=(1, 1, 1, 0)))

@@ -135,6 +135,19 @@ def test_a_weight_is_narrowed_once_a_rollout_that_was_scaled_in_a_pause_has_its_
     assert fraction(watch.see(changed(fifth, replicas=(9, 2, 11, 0)))) == 2 / 9
 
 
+@pytest.mark.parametrize(
+    ("steps", "promotions", "share"),
+    [(1, 1, 0.5), (2, 1, None), (2, 2, 0.5)],
+    ids=["no step", "a step", "many updates"],
+)
+def test_at_first_sight_counted_steps_show_that_pods_do_not_follow_the_weight(
+    steps: int, promotions: int, share: float | None
+) -> None:
+    counts = {"TrafficWeightUpdated": 2, "RolloutStepCompleted": steps, "RolloutPaused": 1}
+    half = changed(APPLIED, "Paused", (10, 5, 15, 0), **counts, RolloutCompleted=promotions - 1)
+    assert fraction(Watch().see(changed(half, TrafficWeightUpdated=1))) == share
+
+
 def test_a_pause_that_a_user_ends_is_no_set_canary_scale_step() -> None:
     watch = Watch()
     reset = changed(APPLIED, TrafficWeightUpdated=1)

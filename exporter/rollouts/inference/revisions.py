@@ -31,7 +31,7 @@ EVENT_FIELDS: Final = {
 """The field of EventDeltas for each reason of `rollout_events_total` that inference reads."""
 
 
-_OTHER_STEPS: Final = ("AnalysisRunSuccessful", "ExperimentCreated", "StepPluginTransition")
+OTHER_STEPS: Final = ("AnalysisRunSuccessful", "ExperimentCreated", "StepPluginTransition")
 """Reasons of steps that neither set a weight nor pause."""
 
 
@@ -48,7 +48,7 @@ def event_deltas(previous: Mapping[str, float], current: Mapping[str, float], *,
 
     after, before = current.get, previous.get
     grown = {field: after(reason, 0) - before(reason, 0) for reason, field in EVENT_FIELDS.items()}
-    other_steps = sum([after(reason, 0) - before(reason, 0) for reason in _OTHER_STEPS])
+    other_steps = sum([after(reason, 0) - before(reason, 0) for reason in OTHER_STEPS])
     return EventDeltas(**grown, other_steps=other_steps, process_restarted=not is_continued)
 
 
@@ -252,6 +252,7 @@ def hashes_by_size(
     if promoted:
         return RevisionHashes("", promoted, newest_at)
     new = _new_hash(replica_sets.values(), previous.newest_created_at)
+    new = new or _taken_up_hash(replica_sets.values(), remembered, deltas, replicas_before)
     hashes = _hashes_mid_update(replica_sets, view, remembered, deltas, new=new)
     # While pods come and go, either page may be behind the other.
     is_steady = deltas is not None and not deltas.updates and view.replicas == replicas_before
@@ -295,6 +296,20 @@ def _new_hash(replica_sets: Collection[ReplicaSet], newest_before: float) -> str
     if len(newest) > 1:
         newest = [replica_set for replica_set in newest if replica_set.desired > 0]
     return newest[0].hash if len(newest) == 1 else ""
+
+
+def _taken_up_hash(
+    replica_sets: Collection[ReplicaSet],
+    remembered: RevisionHashes,
+    deltas: EventDeltas | None,
+    replicas_before: ReplicaCounts | None,
+) -> str:
+    """Return the hash of a former ReplicaSet that a settled rollout went back to: the only one that has pods again."""
+    was_settled = remembered.stable == remembered.current and replicas_before is not None and not replicas_before.old
+    if not was_settled or deltas is None or deltas.updates != 1 or deltas.completions or deltas.new_replica_sets:
+        return ""
+    others = [item.hash for item in replica_sets if item.desired > 0 and item.hash != remembered.stable]
+    return others[0] if remembered.stable and len(others) == 1 else ""
 
 
 def _only_hash_with_pods(replica_sets: Iterable[ReplicaSet], view: ControllerView) -> str:

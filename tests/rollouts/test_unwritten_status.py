@@ -17,10 +17,12 @@ from exporter.scrape.response import ScrapeRequest
 from tests.rollouts.pages import (
     PageReplicaSet,
     PageRollout,
+    PageStatus,
     WorkQueue,
     controller_page,
     kube_page,
     parse_page,
+    status_page,
     update_results,
 )
 from tests.rollouts.test_lagging_sources import FIRST_DEPLOY, PAUSED, POLICY, SETTLED, changed, in_progress
@@ -102,6 +104,18 @@ def test_an_update_is_superseded_once_the_status_of_the_next_revision_is_written
     counted = changed(PAUSED, RolloutUpdated=1, NewReplicaSetCreated=1)
     assert update_results(watch.see(counted, running(3))) == {}
     assert update_results(watch.see(changed(counted, "Progressing", (4, 0, 5, 0)))) == {"superseded": 1}
+
+
+def test_what_a_new_leader_has_counted_waits_for_the_status_too() -> None:
+    tracker, status = RolloutTracker(POLICY), PageStatus("old", "old")
+    counted = PageRollout("Completed", events={"RolloutUpdated": 1, "NewReplicaSetCreated": 1})
+    tracker.process(15.0, [controller_page(15.0, SETTLED, work=IDLE), status_page(15.0, status)])
+    page = controller_page(30.0, counted, work=running(3), start_time=16.0)
+    assert update_results(tracker.process(30.0, [page, status_page(30.0, status)])) == {}
+    page = controller_page(45.0, replace(counted, phase="Progressing"), work=IDLE, start_time=16.0)
+    snapshot = tracker.process(45.0, [page, status_page(45.0, replace(status, current="new", generation=2))])
+    assert in_progress(snapshot) == 1.0
+    assert update_results(snapshot) == {}
 
 
 @SOURCES

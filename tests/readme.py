@@ -16,6 +16,7 @@ from exporter.cli import main as cli
 from exporter.commands.series import series_rows
 from exporter.config.reference import setting_references
 from exporter.self_metrics import DEFINITIONS
+from tests.bench.report import cost_page, preset_table, read_figures, readme_table
 from tests.install_time import install_table
 
 if TYPE_CHECKING:
@@ -130,6 +131,9 @@ TABLES: Final[Mapping[str, GeneratedTable]] = {
     "settings": GeneratedTable(manual.FOLDER / "settings.md", setting_tables),
     "commands": GeneratedTable(manual.FOLDER / "commands.md", command_reference),
     "install": GeneratedTable(README, install_table),
+    "measured": GeneratedTable(README, lambda: readme_table(read_figures())),
+    "presets": GeneratedTable(manual.FOLDER / "cost.md", lambda: preset_table(read_figures())),
+    "cost": GeneratedTable(manual.FOLDER / "cost.md", lambda: cost_page(read_figures())),
     "manual": GeneratedTable(README, topic_table),
 }
 """The tables by the marks around them."""

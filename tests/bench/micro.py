@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import re
 import statistics
 import tempfile
 import time
@@ -23,7 +22,7 @@ from exporter.scrape.response import ScrapeRequest
 from exporter.service.wiring import identity, parser_factory, tracking_policy
 from exporter.web.exposition_writer import render
 from tests.bench.fleet import Size, build_fleet
-from tests.bench.pages import ARGO, KUBE, VARIANTS, variant, write_pages
+from tests.bench.pages import ARGO, KUBE, VARIANTS, grown, variant, write_pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -137,17 +136,12 @@ def _tracker_part(*, warm: bool) -> Callable[[Inputs], RunOnce]:
     return prepare
 
 
-def _cycle_part(*, counters: bytes) -> Callable[[Inputs], RunOnce]:
+def _cycle_part(*, counters: str) -> Callable[[Inputs], RunOnce]:
     """Return a part that parses, tracks and encodes pages on each of which all `counters` have grown."""
 
     def prepare(inputs: Inputs) -> RunOnce:
-        line = re.compile(rb"^(%s(?:_\w+)?\{[^}]*\}) (\S+)$" % counters, re.MULTILINE)
-
-        def grown(added: int) -> bytes:
-            return line.sub(lambda match: b"%s %d" % (match[1], float(match[2]) + added), inputs.texts[ARGO][0])
-
         cache, tracker, encoder = ScrapeCache(), RolloutTracker(tracking_policy(_SETTINGS)), _encoder()
-        pages = [grown(added) for added in range(REPEATS + 2)]
+        pages = [grown(inputs.texts[ARGO][0], counters, added) for added in range(REPEATS + 2)]
         timestamps = itertools.count(10.0, 10.0)
 
         def once() -> float:
@@ -159,6 +153,16 @@ def _cycle_part(*, counters: bytes) -> Callable[[Inputs], RunOnce]:
         return once
 
     return prepare
+
+
+def _cold_cycle_part(inputs: Inputs) -> RunOnce:
+    def once() -> float:
+        cache = ScrapeCache()
+        pages = [parse_page(inputs.texts[page][0], page, cache) for page in (ARGO, KUBE)]
+        list(_encoder().requests(RolloutTracker(tracking_policy(_SETTINGS)).process(10.0, pages)))
+        return inputs.rollouts
+
+    return once
 
 
 def _encode_part(*, warm: bool) -> Callable[[Inputs], RunOnce]:
@@ -195,8 +199,9 @@ PARTS: Final[Sequence[tuple[str, str, Callable[[Inputs], RunOnce]]]] = (
     ("kube-state-metrics, warm", "MB/s", _parse_part(KUBE, warm=True, megabytes=True)),
     ("tracker, cold", "rollouts/s", _tracker_part(warm=False)),
     ("tracker, warm", "rollouts/s", _tracker_part(warm=True)),
-    ("cycle, all reconciled", "rollouts/s", _cycle_part(counters=b"rollout_reconcile")),
-    ("cycle, all events", "rollouts/s", _cycle_part(counters=b"rollout_events_total")),
+    ("cycle, cold", "rollouts/s", _cold_cycle_part),
+    ("cycle, all reconciled", "rollouts/s", _cycle_part(counters="rollout_reconcile")),
+    ("cycle, all events", "rollouts/s", _cycle_part(counters="rollout_events_total")),
     ("encode, cold", "points/s", _encode_part(warm=False)),
     ("encode, warm", "points/s", _encode_part(warm=True)),
     ("gzip", "MB/s", _gzip_part),

@@ -38,6 +38,11 @@ class Figures:
     rows: Sequence[Row]
     presets: dict[str, dict[str, float]]
 
+    @property
+    def peers(self) -> list[str]:
+        """The other programs."""
+        return list(dict.fromkeys(row["who"] for row in self.rows if row["who"] != EXPORTER))
+
     def of(self, work: str, mode: str = "whole") -> list[Row]:
         """Return the rows of a workload and mode, the exporter's first."""
         rows = [row for row in self.rows if (row["work"], row["mode"]) == (work, mode)]
@@ -61,7 +66,7 @@ def read_figures() -> Figures:
 
 def work_table(figures: Figures) -> str:
     """Return CPU and memory of each workload and program; in brackets the ratio to the best other program."""
-    peers = list(dict.fromkeys(row["who"] for row in figures.rows if row["who"] != EXPORTER))
+    peers = figures.peers
     lines = [
         f"| work | {EXPORTER}, relay | {EXPORTER}, whole | "
         + " | ".join(f"{peer} {figures.programs[peer]}".strip() for peer in peers)
@@ -81,7 +86,8 @@ _README_HEAD: Final = "CPU of a scrape, peak memory ([all figures](exporter/manu
 
 def readme_table(figures: Figures) -> str:
     """Return the three rows of the README."""
-    lines = [f"| {_README_HEAD} | rollouts-exporter | the best other program |", "|---|---|---|"]
+    peers = " and ".join(figures.peers)
+    lines = [f"| {_README_HEAD} | rollouts-exporter | the best of {peers} |", "|---|---|---|"]
     for work in ("small", "argo", "big"):
         peer = best_peer(figures.of(work))
         assert peer is not None
@@ -110,13 +116,13 @@ def delivery_table(figures: Figures) -> str:
 def growth_table(figures: Figures) -> str:
     """Return what more rollouts cost, with the fitted exponents."""
     lines = [
-        "| rollouts, pods | CPU of a cycle | CPU of the first cycles | peak | points | to disk |",
-        "|---|---|---|---|---|---|",
+        "| rollouts, pods | CPU of a cycle | peak | points | to disk |",
+        "|---|---|---|---|---|",
     ]
     for workload in GROWTH:
         row = figures.exporter(workload.name, "default")
         lines.append(
-            f"| {workload.size.rollouts:,}, {workload.size.pods:,} | {row[_CPU]:.2f} s | {row['cold_cpu_s']:.1f} s"
+            f"| {workload.size.rollouts:,}, {workload.size.pods:,} | {row[_CPU]:.2f} s"
             f" | {row[_MEMORY]:,.0f} MB | {row['points_per_cycle']:,.0f} | {row['disk_kb_per_cycle']:,.0f} kB |"
         )
     cpu, memory = (exponent(figures, key) for key in (_CPU, _MEMORY))

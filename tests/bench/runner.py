@@ -102,7 +102,7 @@ class Traffic:
 class _Window:
     """Usage at the first and last measured scrape, and what happened between them.
 
-    `cold_cpu` is the CPU time from the first scrape of all to the second.
+    `cold_cpu` is the CPU time from the first scrape of all to `first`.
     """
 
     cold_cpu: float
@@ -161,24 +161,26 @@ async def _measure_window(process: Process, traffic: Traffic, plan: Plan, folder
             raise BenchError(f"no scrape arrived; its log ends with:\n{_log_tail(folder)}") from None
 
     timeout = _TIMEOUT_SECONDS + plan.interval * (plan.warm_ups + 1)
-    begin, after_first = await wait_for_scrapes(1, timeout), await wait_for_scrapes(2, timeout)
+    begin = await wait_for_scrapes(1, timeout)
     first = await wait_for_scrapes(plan.warm_ups + 1, timeout)
     resident.clear()
     pushes = len(traffic.pushes)
     last = await wait_for_scrapes(plan.warm_ups + 1 + plan.cycles, _TIMEOUT_SECONDS + plan.interval * plan.cycles)
     if len(traffic.pushes) == pushes:
         raise BenchError(f"no push arrived; its log ends with:\n{_log_tail(folder)}")
-    return _Window(after_first.cpu - begin.cpu, first, last, resident, (pushes, len(traffic.pushes)))
+    return _Window(first.cpu - begin.cpu, first, last, resident, (pushes, len(traffic.pushes)))
 
 
 def _row(subject: Subject, plan: Plan, window: _Window, traffic: Traffic, own_metrics: dict[str, float]) -> Row:
     pushes = traffic.pushes[slice(*window.pushes)]
     latencies = traffic.latencies(plan.pages[0], plan.warm_ups, plan.cycles)
+    cycle_cpu = (window.last.cpu - window.first.cpu) / plan.cycles
     row: Row = {
         "work": plan.work,
         "who": subject.name,
-        "cold_cpu_s": window.cold_cpu,
-        "cpu_s_per_cycle": (window.last.cpu - window.first.cpu) / plan.cycles,
+        # The first cycle may take longer than an interval: of all warm-ups, what the others would not have needed.
+        "cold_cpu_s": window.cold_cpu - (plan.warm_ups - 1) * cycle_cpu,
+        "cpu_s_per_cycle": cycle_cpu,
         "peak_mb": window.last.peak / MB,
         "steady_mb": statistics.mean(window.resident) / MB,
         "disk_kb_per_cycle": (window.last.written - window.first.written) / plan.cycles / 1000,

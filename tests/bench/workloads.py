@@ -75,8 +75,8 @@ GROWTH: Final = (
 WORKLOADS: Final[Mapping[str, Workload]] = {
     workload.name: workload
     for workload in (
-        Workload("small", Size(50, 500), 4.0, 6),
-        Workload("argo", Size(10_000, 0), 4.0, 6),
+        Workload("small", Size(50, 500), 3.0, 6),
+        Workload("argo", Size(10_000, 0), 5.0, 6),
         Workload("big", Size(10_000, 10_000), 10.0, 4),
         Workload("reconciled", Size(10_000, 0), 4.0, 4, ("vmagent",), ("whole",), counters="rollout_reconcile"),
         Workload("events", Size(10_000, 0), 8.0, 4, (), ("whole",), counters="rollout_events_total"),

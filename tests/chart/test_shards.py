@@ -47,8 +47,8 @@ def test_releases_of_two_shards_have_no_object_in_common(helm: str) -> None:
 def test_the_manual_has_the_values_of_the_example() -> None:
     example = yaml.safe_load((CHART / "examples/values-shard.yaml").read_text())
     (text,) = fences(ROOT / "exporter/manual/sharding.md", "yaml")
-    shown = yaml.safe_load(text)
-    assert shown["last9"]["cluster"] == example["last9"]["cluster"]
-    assert {key: shown[key] for key in ("rolloutState", "config")} == {
+    on_page = yaml.safe_load(text)
+    assert on_page["last9"]["cluster"] == example["last9"]["cluster"]
+    assert {key: on_page[key] for key in ("rolloutState", "config")} == {
         key: example[key] for key in ("rolloutState", "config")
     }

@@ -46,11 +46,10 @@ def event_deltas(previous: Mapping[str, float], current: Mapping[str, float], *,
     if not is_continued:
         previous = {}
 
-    def growth(reason: str) -> float:
-        return current.get(reason, 0) - previous.get(reason, 0)
-
-    grown = {field: growth(reason) for reason, field in EVENT_FIELDS.items()}
-    return EventDeltas(**grown, other_steps=sum(map(growth, OTHER_STEPS)), process_restarted=not is_continued)
+    after, before = current.get, previous.get
+    grown = {field: after(reason, 0) - before(reason, 0) for reason, field in EVENT_FIELDS.items()}
+    other_steps = sum([after(reason, 0) - before(reason, 0) for reason in OTHER_STEPS])
+    return EventDeltas(**grown, other_steps=other_steps, process_restarted=not is_continued)
 
 
 def ahead_of_counters(previous: str, current: str, deltas: EventDeltas | None) -> bool:

@@ -248,7 +248,12 @@ def by_sizes(evidence: Evidence) -> Classification | None:
     if result.pending:
         return result
     hashes = revisions.hashes_by_size(
-        workload.replica_sets, evidence.view, result.update_state, evidence.hashes, evidence.deltas
+        workload.replica_sets,
+        evidence.view,
+        result.update_state,
+        evidence.hashes,
+        evidence.deltas,
+        evidence.replicas_before,
     )
     return replace(result, hashes=hashes)
 
@@ -462,7 +467,7 @@ def _before_promotion(evidence: Evidence, deltas: EventDeltas) -> _Verdict:
 def _awaits_revision(evidence: Evidence, deltas: EventDeltas) -> bool:
     """Return whether a new revision was counted, but is not in the status yet: nothing shows its pods."""
     view, before = evidence.view, evidence.replicas_before
-    if evidence.previous not in (UpdateState.SETTLED, UpdateState.UNKNOWN) or deltas.updates != 1 or deltas.completions:
+    if evidence.previous is UpdateState.ABORTED or deltas.updates != 1 or deltas.completions:
         return False
     if not evidence.is_unwritten or evidence.is_overdue or view.replicas is None or before is None:
         return False

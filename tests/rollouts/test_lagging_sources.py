@@ -9,7 +9,7 @@ import pytest
 
 from exporter.config.settings import Settings
 from exporter.metrics import Source
-from exporter.rollouts.inference.revisions import by_number, is_status_behind
+from exporter.rollouts.inference.revisions import by_number, hashes_by_size, is_status_behind
 from exporter.rollouts.inference.transitions import summarize_interval
 from exporter.rollouts.model import (
     ControllerProcess,
@@ -18,6 +18,7 @@ from exporter.rollouts.model import (
     ReplicaCounts,
     ReplicaSet,
     RevisionHashes,
+    UpdateState,
 )
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.response import ScrapeRequest
@@ -181,6 +182,41 @@ def test_gauges_that_did_not_change_and_do_not_show_the_pods_are_those_of_the_re
     view = ControllerView(ControllerProcess("a", 1.0), "canary", "", "Paused", ReplicaCounts(*PAUSED.replicas))
     assert is_status_behind(by_number(replica_sets), "b", view, view.replicas)
     assert not is_status_behind(by_number(replica_sets), "b", view, None)
+
+
+@pytest.mark.parametrize(
+    ("pods", "remembered", "expected"),
+    [
+        # Both b and c were created in the second of c's creation, and the page that counted c showed b alone.
+        ({"a": 4, "b": 3, "c": 1}, ("b", "a"), ("c", "a")),
+        ({"a": 4, "b": 1, "c": 0}, ("b", "a"), ("b", "a")),
+        # The promotion of b was missed.
+        ({"a": 0, "b": 4, "c": 1}, ("c", "a"), ("c", "")),
+        # With dynamicStableScale a canary at 100 % has all pods.
+        ({"a": 0, "b": 0, "c": 1}, ("c", "a"), ("c", "a")),
+    ],
+)
+def test_hashes_without_revision_numbers_are_those_that_the_pods_do_not_contradict(
+    pods: dict[str, int], remembered: tuple[str, str], expected: tuple[str, str]
+) -> None:
+    replica_sets = {name: ReplicaSet(name, None, float(name != "a"), count, count) for name, count in pods.items()}
+    total = sum(pods.values())
+    view = ControllerView(ControllerProcess("a", 1.0), "canary", "", "Paused", ReplicaCounts(4, 1, total, 0))
+    previous = RevisionHashes(*remembered, newest_created_at=1.0)
+    hashes = hashes_by_size(replica_sets, view, UpdateState.UPDATING, previous, EventDeltas(), view.replicas)
+    assert (hashes.current, hashes.stable) == expected
+
+
+def test_a_former_replica_set_that_has_pods_again_is_the_one_that_a_settled_rollout_went_back_to() -> None:
+    replica_sets = {name: ReplicaSet(name, None, 1.0, pods, pods) for name, pods in {"a": 4, "b": 1, "c": 0}.items()}
+    # The gauges are of the status before.
+    view = ControllerView(ControllerProcess("a", 1.0), "canary", "", "Progressing", ReplicaCounts(4, 2, 4, 2))
+    previous, deltas, settled = RevisionHashes("a", "a", 1.0), EventDeltas(updates=1), ReplicaCounts(4, 4, 4, 0)
+    hashes = hashes_by_size(replica_sets, view, UpdateState.UPDATING, previous, deltas, settled)
+    assert (hashes.current, hashes.stable) == ("b", "a")
+    # Pods that were there before are of a revision that goes.
+    draining = ReplicaCounts(4, 4, 5, 0)
+    assert not hashes_by_size(replica_sets, view, UpdateState.UPDATING, previous, deltas, draining).current
 
 
 def test_pods_of_another_revision_that_come_to_a_settled_rollout_are_an_update() -> None:

@@ -95,6 +95,15 @@ def test_a_rollout_is_settled_until_the_status_of_its_new_revision_is_written() 
     assert in_progress(watch.see(changed(counted, replicas=(8, 0, 8, 0)))) == 1.0
 
 
+def test_an_update_is_superseded_once_the_status_of_the_next_revision_is_written() -> None:
+    watch = Watch()
+    watch.see(SETTLED)
+    watch.see(PAUSED)
+    counted = changed(PAUSED, RolloutUpdated=1, NewReplicaSetCreated=1)
+    assert update_results(watch.see(counted, running(3))) == {}
+    assert update_results(watch.see(changed(counted, "Progressing", (4, 0, 5, 0)))) == {"superseded": 1}
+
+
 @SOURCES
 def test_an_aborted_update_that_pauses_again_was_retried_whatever_the_phase(*, shows_pods: bool) -> None:
     watch, pods = Watch(shows_pods=shows_pods), (OLD, NEW)

@@ -31,7 +31,7 @@ EVENT_FIELDS: Final = {
 """The field of EventDeltas for each reason of `rollout_events_total` that inference reads."""
 
 
-_OTHER_STEPS: Final = ("AnalysisRunSuccessful", "ExperimentCreated", "StepPluginTransition")
+OTHER_STEPS: Final = ("AnalysisRunSuccessful", "ExperimentCreated", "StepPluginTransition")
 """Reasons of steps that neither set a weight nor pause."""
 
 
@@ -48,7 +48,7 @@ def event_deltas(previous: Mapping[str, float], current: Mapping[str, float], *,
 
     after, before = current.get, previous.get
     grown = {field: after(reason, 0) - before(reason, 0) for reason, field in EVENT_FIELDS.items()}
-    other_steps = sum([after(reason, 0) - before(reason, 0) for reason in _OTHER_STEPS])
+    other_steps = sum([after(reason, 0) - before(reason, 0) for reason in OTHER_STEPS])
     return EventDeltas(**grown, other_steps=other_steps, process_restarted=not is_continued)
 
 
@@ -233,8 +233,12 @@ def hashes_by_size(
     update_state: UpdateState,
     previous: RevisionHashes,
     deltas: EventDeltas | None,
+    replicas_before: ReplicaCounts | None,
 ) -> RevisionHashes:
-    """Find the hashes by which ReplicaSets exist, how many pods they have, and what the counters show."""
+    """Find the hashes by which ReplicaSets exist, how many pods they have, and what the counters show.
+
+    `replicas_before` are the gauges at the previous tick.
+    """
     newest_at = max(replica_set.created_at for replica_set in replica_sets.values())
     current, stable = (name if name in replica_sets else "" for name in (previous.current, previous.stable))
     remembered = RevisionHashes(current, stable, newest_at)
@@ -248,7 +252,11 @@ def hashes_by_size(
     if promoted:
         return RevisionHashes("", promoted, newest_at)
     new = _new_hash(replica_sets.values(), previous.newest_created_at)
-    return _hashes_mid_update(replica_sets, view, remembered, deltas, new=new)
+    new = new or _taken_up_hash(replica_sets.values(), remembered, deltas, replicas_before)
+    hashes = _hashes_mid_update(replica_sets, view, remembered, deltas, new=new)
+    # While pods come and go, either page may be behind the other.
+    is_steady = deltas is not None and not deltas.updates and view.replicas == replicas_before
+    return _without_contradicted(replica_sets, view, hashes) if is_steady else hashes
 
 
 def _hash_at_rest(
@@ -290,6 +298,20 @@ def _new_hash(replica_sets: Collection[ReplicaSet], newest_before: float) -> str
     return newest[0].hash if len(newest) == 1 else ""
 
 
+def _taken_up_hash(
+    replica_sets: Collection[ReplicaSet],
+    remembered: RevisionHashes,
+    deltas: EventDeltas | None,
+    replicas_before: ReplicaCounts | None,
+) -> str:
+    """Return the hash of a former ReplicaSet that a settled rollout went back to: the only one that has pods again."""
+    was_settled = remembered.stable == remembered.current and replicas_before is not None and not replicas_before.old
+    if not was_settled or deltas is None or deltas.updates != 1 or deltas.completions or deltas.new_replica_sets:
+        return ""
+    others = [item.hash for item in replica_sets if item.desired > 0 and item.hash != remembered.stable]
+    return others[0] if remembered.stable and len(others) == 1 else ""
+
+
 def _only_hash_with_pods(replica_sets: Iterable[ReplicaSet], view: ControllerView) -> str:
     """Return the hash of the only ReplicaSet with pods, if the controller counts no other pods."""
     with_pods = [replica_set for replica_set in replica_sets if replica_set.pod_count > 0]
@@ -325,6 +347,24 @@ def _hashes_mid_update(
     if deltas is not None and (deltas.new_replica_sets or not deltas.updates):
         return replace(remembered, current="", stable=stable)
     return _match_by_size(replica_sets, view, replace(remembered, stable=stable))
+
+
+def _without_contradicted(replica_sets: ReplicaSets, view: ControllerView, hashes: RevisionHashes) -> RevisionHashes:
+    """Return what the pods do not contradict, if both pages count the same ones and none come or go.
+
+    The stable ReplicaSet has pods, unless dynamicStableScale moved all to the current one. The current one has the
+    updated pods; if not, it was replaced by one that was created in the same second.
+    """
+    replicas, pod_count = view.replicas, sum(replica_set.pod_count for replica_set in replica_sets.values())
+    is_complete = all(replica_set.desired == replica_set.pod_count for replica_set in replica_sets.values())
+    if replicas is None or pod_count != replicas.total or not is_complete or not hashes.current:
+        return hashes
+    others = [replica_set for name, replica_set in replica_sets.items() if name not in (hashes.current, hashes.stable)]
+    if hashes.stable and not replica_sets[hashes.stable].desired and any(other.desired > 0 for other in others):
+        hashes = replace(hashes, stable="")
+    current = replica_sets[hashes.current]
+    matches = [item for item in others if item.created_at == current.created_at and item.pod_count == replicas.updated]
+    return replace(hashes, current=matches[0].hash) if current.pod_count != replicas.updated and matches else hashes
 
 
 def _match_by_size(replica_sets: ReplicaSets, view: ControllerView, remembered: RevisionHashes) -> RevisionHashes:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from exporter.rollouts.inference.revisions import OTHER_STEPS
 from exporter.rollouts.model import CANARY, RouterWeight, UpdateState
 from exporter.rollouts.replacing import replace
 
 if TYPE_CHECKING:
     from exporter.rollouts.inference.classify import Classification, Evidence
-    from exporter.rollouts.model import EventDeltas, ReplicaCounts
+    from exporter.rollouts.model import ControllerView, EventDeltas, ReplicaCounts
 
 _NONE: Final = RouterWeight(0.0)
 _NOT_UPDATING: Final = (UpdateState.SETTLED, UpdateState.ABORTED)
@@ -73,7 +74,10 @@ def _ready_pods(evidence: Evidence, result: Classification, replicas: ReplicaCou
     """Return how many pods of the current revision are ready."""
     workload = evidence.observation.workload
     if workload is not None and workload.observed_at >= evidence.now and result.hashes.current:
-        return float(sum(pod.ready for pod in workload.pods if pod.hash == result.hashes.current))
+        ready = [pod.ready for pod in workload.pods if pod.hash == result.hashes.current]
+        # Fewer than the gauges count: the page is of an earlier moment.
+        if len(ready) >= replicas.updated:
+            return float(sum(ready))
     return replicas.updated_available
 
 
@@ -89,7 +93,9 @@ def _in_update(
     if _is_shown_later(before, evidence):
         return _until_shown(before, evidence, deltas, is_dynamic=is_dynamic)
     estimate = replace(_estimate(before, evidence, replicas, ready, is_dynamic=is_dynamic), is_dynamic=is_dynamic)
-    if before is None or (before.fraction is None and not before.is_decoupled):
+    if before is None or evidence.previous is UpdateState.UNKNOWN:
+        return replace(estimate, fraction=None, is_decoupled=True) if _had_spare_steps(evidence.view) else estimate
+    if before.fraction is None and not before.is_decoupled:
         return estimate
     grown = deltas.weight_updates if deltas is not None else 0.0
     if deltas is not None and (deltas.updates > 0 or evidence.previous in _NOT_UPDATING):
@@ -183,6 +189,20 @@ def _spare_steps(evidence: Evidence, deltas: EventDeltas | None, weight_updates:
     phases = (evidence.state.phases.phase, evidence.view.phase)
     ended_pauses = deltas.pauses + (phases[0] == "Paused") - (phases[1] == "Paused")
     return spare if spare <= 0 else max(spare - max(ended_pauses - deltas.resumes, 0.0), 0.0)
+
+
+def _had_spare_steps(view: ControllerView) -> bool:
+    """Return whether the counters show such steps of an update at first sight, of a controller's first one at least."""
+    # Each promotion sets a weight once or twice, so that after several of them the sum proves nothing.
+    counts = view.event_counts
+    if counts.get("RolloutCompleted", 0.0) > 1:
+        return False
+    # Each revision and each abort sets the weight to 0.
+    resets = counts.get("RolloutUpdated", 0.0) + counts.get("RolloutAborted", 0.0)
+    weights = max(counts.get("TrafficWeightUpdated", 0.0) - resets, 0.0)
+    ended_pauses = counts.get("RolloutPaused", 0.0) - (view.phase == "Paused")
+    others = sum(counts.get(reason, 0.0) for reason in OTHER_STEPS)
+    return counts.get("RolloutStepCompleted", 0.0) > weights + ended_pauses + others
 
 
 def _is_promoted(evidence: Evidence, result: Classification, deltas: EventDeltas | None) -> bool:

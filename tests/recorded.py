@@ -83,11 +83,11 @@ class Recordings:
         return self.folder / name / f"{variant}.jsonl"
 
     def play(
-        self, name: str, variant: str, min_interval: float = 0.0, workload_interval: float = 0.0
+        self, name: str, variant: str, min_interval: float = 0.0, workload_interval: float = 0.0, offset: float = 0.0
     ) -> Iterator[tuple[RecordedTick, MetricsSnapshot, RolloutTracker]]:
         """Process a recording with a new tracker, as `thin_out` leaves it."""
         tracker = RolloutTracker(self.policy)
-        for tick in thin_out(self.ticks(name, variant), min_interval, workload_interval):
+        for tick in thin_out(self.ticks(name, variant), min_interval, workload_interval, offset):
             yield tick, tracker.process(tick.timestamp, tick.results), tracker
 
     def _ticks(self, name: str, variant: str) -> tuple[RecordedTick, ...]:
@@ -109,11 +109,17 @@ class Recordings:
         return tuple(json.loads(line) for line in text.splitlines())
 
 
-def thin_out(ticks: Sequence[RecordedTick], seconds: float, workload_seconds: float = 0.0) -> Iterator[RecordedTick]:
+def thin_out(
+    ticks: Sequence[RecordedTick], seconds: float, workload_seconds: float = 0.0, offset: float = 0.0
+) -> Iterator[RecordedTick]:
     """Leave out ticks less than `seconds` after the last yielded one; 0 yields all, even if the clock went back.
 
-    With `workload_seconds` kube-state-metrics is scraped only that often, 0 for every tick.
+    With `workload_seconds` kube-state-metrics is scraped only that often, 0 for every tick. With `offset` (seconds) the
+    first tick is followed by those from so much later on, so that they fall on other moments.
     """
+    if offset:
+        yield ticks[0]
+        ticks = [tick for tick in ticks[1:] if tick.timestamp - ticks[0].timestamp >= offset]
     last = last_workload = float("-inf")
     for tick in ticks:
         if seconds and tick.timestamp - last < seconds:

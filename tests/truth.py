@@ -1,6 +1,7 @@
 """Accuracy of the derived series: every recording, compared with the Kubernetes objects at the same moments.
 
-    python -m tests.truth [--recordings DIRECTORY] [--only NAME…] [--each] [--verbose] [--write]
+    python -m tests.truth [--recordings DIRECTORY] [--only NAME…] [--every SECONDS [--pods SECONDS] [--offset SECONDS]]
+        [--each] [--verbose] [--write]
 
 prints a Markdown table: of all questions about all rollouts in all frames, the percentage answered right, wrong or
 not at all, and how many updates `argo_rollouts_updates_total` counts of those that ended. Frames in which no controller
@@ -26,7 +27,7 @@ from tests.recorded import VARIANTS, Recordings, unpack
 from tests.updates import ExportedResults, different_results, true_results
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from exporter.rollouts.model import RolloutKey
     from tests.updates import ResultCounts
@@ -114,10 +115,21 @@ class UpdateCounts:
 
 
 class AccuracyTable:
-    """All comparisons of a folder of recordings, or of those among them that `names` lists."""
+    """All comparisons of a folder of recordings, or of those among them that `names` lists.
 
-    def __init__(self, recordings: Recordings, names: Collection[str] = ()) -> None:
+    `intervals` are those between frames; with an `offset` (seconds) they begin so long after the first frame.
+    """
+
+    def __init__(
+        self,
+        recordings: Recordings,
+        names: Collection[str] = (),
+        intervals: Sequence[Intervals] = FRAME_INTERVALS,
+        offset: float = 0.0,
+    ) -> None:
+        self.intervals = intervals
         self._recordings = recordings
+        self._offset = offset
         self._names = [name for name in recordings.names if not names or name in names]
 
     @cached_property
@@ -125,7 +137,7 @@ class AccuracyTable:
         """The result of every recording, in every variant and at all frame intervals."""
         return tuple(
             self._result(name, variant, intervals)
-            for intervals in FRAME_INTERVALS
+            for intervals in self.intervals
             for variant in VARIANTS
             for name in self._names
             if variant in self._recordings.variants(name)
@@ -136,7 +148,7 @@ class AccuracyTable:
         comparer = TruthComparer(truth, pods_only=variant != "full")
         comparisons: list[Comparison] = []
         updates, last = ExportedResults(), 0.0
-        for tick, snapshot, _ in self._recordings.play(name, variant, *intervals):
+        for tick, snapshot, _ in self._recordings.play(name, variant, *intervals, self._offset):
             comparisons += comparer.compare(tick.timestamp, tick.results, snapshot)
             updates.add(snapshot)
             last = max(last, tick.timestamp)
@@ -207,7 +219,7 @@ def totals_table(table: AccuracyTable) -> Iterator[str]:
     yield f"| sources | frames | {' | '.join(QUESTIONS)} | updates |"
     yield f"|---|---|{'---|' * (len(QUESTIONS) + 1)}"
     for variant in VARIANTS:
-        for intervals in FRAME_INTERVALS:
+        for intervals in table.intervals:
             yield f"| {VARIANT_NAMES[variant]} | {_intervals_name(intervals)} | {_cells(table, variant, intervals)} |"
 
 
@@ -259,12 +271,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recordings", type=Path, help="a folder of recordings (default: those of the tests)")
     parser.add_argument("--only", nargs="+", default=(), metavar="NAME", help="recordings to play (default: all)")
+    parser.add_argument("--every", type=float, metavar="SECONDS", help="only frames that far apart")
+    parser.add_argument("--pods", type=float, metavar="SECONDS", help="with --every: kube-state-metrics that far apart")
+    parser.add_argument("--offset", type=float, default=0.0, metavar="SECONDS", help="with --every: where they begin")
     parser.add_argument("--each", action="store_true", help="add a row for each recording")
     parser.add_argument("--verbose", action="store_true", help="add each wrong answer with its cause")
     parser.add_argument("--write", action="store_true", help="write the first table into the manual")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
-        table = AccuracyTable(Recordings(options.recordings or unpack(Path(directory))), options.only)
+        recordings = Recordings(options.recordings or unpack(Path(directory)))
+        intervals = FRAME_INTERVALS if options.every is None else ((options.every, options.pods or options.every),)
+        table = AccuracyTable(recordings, options.only, intervals, options.offset)
         if options.write:
             replace_section(PAGE, "truth", page_section(table))
         sections = [

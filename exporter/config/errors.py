@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -96,4 +95,6 @@ def suggest(word: str, words: Iterable[str]) -> str:
 
 def closest_match(word: str, words: Iterable[str]) -> str:
     """Return the most similar of `words`, or "" if none is similar."""
+    from difflib import get_close_matches  # noqa: PLC0415 - a running exporter has no use for it
+
     return next(iter(get_close_matches(word, list(words), 1)), "")

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import yaml
-from dotenv.parser import parse_stream
 
 from exporter import yaml_nodes
 from exporter.config.errors import Origin, quoted
@@ -138,6 +137,8 @@ def read_yaml(file: Path, issues: IssueCollector) -> tuple[object, dict[SettingP
 
 def read_dotenv(file: Path, issues: IssueCollector) -> list[Variable]:
     """Return the variables of a .env file, each with its line."""
+    from dotenv.parser import parse_stream  # noqa: PLC0415 - it takes 1 MB, and most files are YAML
+
     variables = []
     for binding in parse_stream(io.StringIO(read_file(file, issues) or "")):
         text = binding.original.string  # starts with the blank lines before it

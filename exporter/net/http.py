@@ -7,11 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
+from aiohttp import connector as aiohttp_connector
 
 from exporter import __version__
 from exporter.net.connection import MAX_HEAD_BYTES, MAX_HEADERS, ResponseConnection
 from exporter.net.errors import ResponseTooLargeError
 from exporter.net.response import HttpResponse
+from exporter.net.tls import lazy_system_context
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
 USER_AGENT: Final = f"rollouts-exporter/{__version__}"
 BLOCK_BYTES: Final = 64 * 1024
 """Bytes of a body that are read at a time; also aiohttp's own default size of a read buffer."""
+
+# aiohttp has read the system's authorities twice by now, 3 MB; few exporters use them, since settings have TLS of their
+# own. The unverified context is never used.
+aiohttp_connector._SSL_CONTEXT_VERIFIED = lazy_system_context()  # noqa: SLF001 - it has no public way to set its default
+aiohttp_connector._SSL_CONTEXT_UNVERIFIED = aiohttp_connector._SSL_CONTEXT_VERIFIED  # noqa: SLF001 - as above
 
 
 def open_session(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from exporter.net.files import ReloadingFile
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_STRICT: Final = ssl.VerifyFlags.VERIFY_X509_STRICT
+"""Python 3.13 sets this flag. Authorities made by Kubernetes often have no key identifier; Go's clients accept them."""
 
 
 class TlsFiles(Protocol):
@@ -66,13 +70,36 @@ def _load_material(tls: TlsFiles) -> TlsMaterial:
     return TlsMaterial(_create_context(tls), *texts)
 
 
+class _LazyContext(ssl.SSLContext):
+    """A context that reads the system's authorities with its first connection."""
+
+    def wrap_bio(self, *arguments: Any, **options: Any) -> ssl.SSLObject:  # noqa: ANN401 - as SSLContext
+        if not self.cert_store_stats()["x509"]:
+            self.load_default_certs()
+        return super().wrap_bio(*arguments, **options)
+
+
+def lazy_system_context() -> ssl.SSLContext:
+    """Return a context that trusts the system's authorities, and reads them only if it is used."""
+    return _LazyContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+@cache
+def _system_context() -> ssl.SSLContext:
+    """Return the context of all clients without TLS files: the system's authorities take 2 MB."""
+    context = ssl.create_default_context()
+    context.verify_flags &= ~_STRICT
+    return context
+
+
 def _create_context(tls: TlsFiles) -> ssl.SSLContext:
+    if not (tls.ca_file or tls.cert_file or tls.insecure_skip_verify):
+        return _system_context()
     try:
         context = ssl.create_default_context(cafile=tls.ca_file)
     except ssl.SSLError:
         raise ValueError(f"{tls.ca_file} holds no PEM certificate") from None
-    # Python 3.13 sets this flag. Authorities made by Kubernetes often have no key identifier; Go's clients accept them.
-    context.verify_flags &= ~ssl.VerifyFlags.VERIFY_X509_STRICT
+    context.verify_flags &= ~_STRICT
     if tls.insecure_skip_verify:
         context.check_hostname = False  # first: while it is set, ssl refuses CERT_NONE
         context.verify_mode = ssl.CERT_NONE

@@ -370,7 +370,7 @@ class RolloutTracker:
             return
         self._at_rest.discard(key)
         joined = join(key, now, state, observation, self._available_sources, router=self._policy.has_router(key))
-        rollout = replace(joined, run_counts=dict(Counter(state.runs.values())))
+        rollout = replace(joined, run_counts=dict(Counter(state.runs.values()))) if state.runs else joined
         rollout = self._with_account(rollout, changes, now)
         if previous is not None:
             transitions = transitions_of(previous, rollout, changes, now)

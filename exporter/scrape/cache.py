@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 MAX_LABELS: Final = 64
 """Labels of a series: a bound for the cost of one line. Prometheus has no such limit unless it is configured."""
+_MAX_INTERNED_LENGTH: Final = 100
+"""Characters of a label value that is interned: longer ones are ids of images and the like. Those of series that are
+only read end with the page, and each leaves a hole in Python's table of interned strings, which grows by 2 MB."""
 _TEXTS_PER_SERIES: Final = 4
 _SPARE_TEXTS: Final = 64
 """The texts that a family may hold before dead ones are evicted: a number for each live series, and a constant. So
@@ -220,9 +223,10 @@ def _parse_labels(pairs: list[tuple[str, str]]) -> Labels:
     """Return the labels of pairs as written."""
     return tuple(
         [
-            (intern(name), intern(unescape(value) if "\\" in value else value))
+            (intern(name), intern(text) if len(text) <= _MAX_INTERNED_LENGTH else text)
             for name, value in pairs
             if value and name != "__name__"
+            for text in (unescape(value) if "\\" in value else value,)
         ]
     )
 

@@ -7,7 +7,6 @@ import posixpath
 import re
 from functools import cache
 from html import escape
-from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING, Final
 
@@ -49,6 +48,8 @@ def _html(text: str) -> web.Response:
 
 @cache
 def _asset(name: str) -> str:
+    from importlib.resources import files  # noqa: PLC0415 - it takes 1 MB, and few exporters show the manual
+
     return files("exporter.web").joinpath("page", name).read_text("utf-8")
 
 

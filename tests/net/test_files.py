@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import ssl
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
+import aiohttp
 import pytest
 import trustme
 
 from exporter.config.section import ClientTlsSection
+from exporter.net import http
 from exporter.net.files import ReloadingFile
-from exporter.net.tls import ClientTlsLoader
+from exporter.net.tls import ClientTlsLoader, lazy_system_context
+from tests.otlp.certificates import server_tls
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,3 +94,40 @@ def test_without_a_file_every_client_trusts_the_authorities_of_the_system() -> N
     material = ClientTlsLoader(ClientTlsSection()).load()
     roots = material.context.get_ca_certs(binary_form=True)
     assert (material.root_ca_pem or b"").count(b"BEGIN CERTIFICATE") == len(roots)
+
+
+def test_clients_without_tls_files_share_one_copy_of_the_authorities() -> None:
+    first, second = (ClientTlsLoader(ClientTlsSection()).load().context for _ in range(2))
+    assert first is second
+    assert ClientTlsLoader(ClientTlsSection(insecure_skip_verify=True)).load().context is not first
+
+
+async def test_a_session_without_tls_settings_reads_the_authorities_of_the_system_when_it_needs_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trusted, other = trustme.CA(), trustme.CA()
+    (tmp_path / "ca.pem").write_bytes(trusted.cert_pem.bytes())
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    context = lazy_system_context()
+    assert context.cert_store_stats()["x509"] == 0
+    for authority, is_trusted in ((trusted, True), (other, False)):
+        server = await asyncio.start_server(
+            lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=server_tls(authority, "localhost")
+        )
+        address = server.sockets[0].getsockname()
+        async with server:
+            with nullcontext() if is_trusted else pytest.raises(ssl.SSLCertVerificationError):
+                _, writer = await asyncio.open_connection(*address, ssl=context, server_hostname="localhost")
+                writer.close()
+    assert context.cert_store_stats()["x509"] == 1
+
+
+def test_the_default_of_aiohttp_is_the_lazy_context() -> None:
+    """Aiohttp has no public way to set it: another version may need another one."""
+    assert vars(http)["aiohttp_connector"] is aiohttp.connector
+    default = vars(aiohttp.connector)["_SSL_CONTEXT_VERIFIED"]
+    assert type(default) is type(lazy_system_context())
+    assert default is vars(aiohttp.connector)["_SSL_CONTEXT_UNVERIFIED"]
+    assert default.verify_mode is ssl.CERT_REQUIRED
+    assert default.check_hostname
+    assert aiohttp.TCPConnector._get_ssl_context.__globals__["_SSL_CONTEXT_VERIFIED"] is default

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from exporter.metrics import MetricsSnapshot
     from tests.recorded import Recordings
+    from tests.truth import AnswerCounts
 
 LIMITS: Final[dict[str, dict[str, tuple[float, float]]]] = {
     # Maximum percentages of wrong answers over all recordings: question -> (every frame, frames 15 s apart or more).
@@ -72,6 +74,13 @@ def table(recordings: Recordings) -> AccuracyTable:
     return AccuracyTable(recordings)
 
 
+def allowed_wrong(counts: AnswerCounts, variant: str, intervals: tuple[float, float], question: str) -> float:
+    """Return how many answers may be wrong."""
+    is_thinned = any(intervals)
+    # One answer is more than such a share of the few frames that are 15 s apart.
+    return max(LIMITS[variant][question][is_thinned] / 100 * counts.question_count, is_thinned)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("question", QUESTIONS)
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -81,11 +90,20 @@ def test_shares_of_wrong_and_unknown_answers_are_within_limits(
 ) -> None:
     counts = table.count_answers(variant, intervals, question)
     assert counts.question_count > 400
-    # One answer is more than such a share of the few frames that are 15 s apart.
-    allowed = max(LIMITS[variant][question][bool(any(intervals))] / 100 * counts.question_count, any(intervals))
-    assert counts.answers[Correctness.WRONG] <= allowed
+    assert counts.answers[Correctness.WRONG] <= allowed_wrong(counts, variant, intervals, question)
     if not any(intervals):
         assert counts.percent(Correctness.UNKNOWN) <= UNKNOWN_LIMITS[variant].get(question, 100.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("offset", [4.0, 8.0, 12.0])
+def test_limits_hold_wherever_the_frames_fall(recordings: Recordings, offset: float) -> None:
+    table, exceeded = AccuracyTable(recordings, intervals=FRAME_INTERVALS[1:2], offset=offset), []
+    for variant, question in product(VARIANTS, QUESTIONS):
+        counts = table.count_answers(variant, FRAME_INTERVALS[1], question)
+        if counts.answers[Correctness.WRONG] > allowed_wrong(counts, variant, FRAME_INTERVALS[1], question):
+            exceeded.append(f"{variant} {question}: {counts}")
+    assert exceeded == []
 
 
 @pytest.mark.slow

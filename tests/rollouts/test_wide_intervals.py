@@ -135,6 +135,16 @@ def test_a_weight_is_narrowed_once_a_rollout_that_was_scaled_in_a_pause_has_its_
     assert fraction(watch.see(changed(fifth, replicas=(9, 2, 11, 0)))) == 2 / 9
 
 
+def test_a_pause_that_a_user_ends_is_no_set_canary_scale_step() -> None:
+    watch = Watch()
+    reset = changed(APPLIED, TrafficWeightUpdated=1)
+    step = {"TrafficWeightUpdated": 1, "RolloutStepCompleted": 1, "RolloutPaused": 1}
+    paused = changed(reset, "Paused", (10, 2, 12, 0), **step)
+    promoted = changed(paused, "Progressing", (10, 5, 12, 3), RolloutStepCompleted=1)
+    watch.see_all((ROUTED,), (reset,), (paused,), (promoted,))
+    assert fraction(watch.see(changed(promoted, "Paused", (10, 5, 15, 0), **step))) == 0.5
+
+
 # Revisions without numbers
 
 UNNUMBERED: Final = replace(OLD_ALONE, revision=None)
@@ -148,6 +158,14 @@ def test_a_page_that_does_not_show_a_counted_promotion_gives_no_roles() -> None:
     assert update_results(snapshot) == {"promoted": 1}
     assert pods_by_role(snapshot) == {"unknown": 4}
     assert pods_by_role(watch.see(promoted, (replace(UNNUMBERED, pod_count=0), NEW_ALONE))) == {"stable": 4}
+
+
+def test_a_size_shows_no_revision_on_a_page_that_counts_other_pods_than_the_controller() -> None:
+    watch = Watch()
+    waiting = replace(PAUSED, strategy="blueGreen", replicas=(4, 4, 4, 4))
+    assert pods_by_role(watch.see(waiting, (UNNUMBERED,))) == {"unknown": 4}
+    promoted = changed(waiting, "Completed", RolloutCompleted=1, RolloutResumed=1)
+    assert pods_by_role(watch.see(promoted, (UNNUMBERED, NEW_ALONE))) == {"unknown": 8}
 
 
 def test_of_two_replica_sets_made_in_one_second_that_with_pods_is_the_current_one() -> None:
@@ -211,6 +229,15 @@ def test_the_stable_revision_is_found_while_the_status_is_behind_the_newest_repl
     assert (hashes.current, hashes.stable) == ("new", stable)
 
 
+@pytest.mark.parametrize(("phase", "progress"), [("Progressing", None), ("Paused", 1.0)])
+def test_at_first_sight_a_former_replica_set_that_was_taken_up_again_may_be_stable_unless_it_pauses(
+    phase: str, progress: float | None
+) -> None:
+    watch = Watch()
+    back = changed(PAUSED, phase, (4, 2, 4, 0), RolloutUpdated=1)
+    assert in_progress(watch.see(back, (replace(OLD, revision=3, pod_count=2), replace(NEW, pod_count=2)))) == progress
+
+
 def test_a_way_back_that_no_page_of_replica_sets_showed_is_no_superseded_revision_of_the_next_page() -> None:
     watch = Watch()
     watch.see_all((SETTLED, (OLD_ALONE,)), (PAUSED, (OLD, NEW)))
@@ -219,6 +246,30 @@ def test_a_way_back_that_no_page_of_replica_sets_showed_is_no_superseded_revisio
     following = changed(back, RolloutUpdated=1, RolloutCompleted=1, NewReplicaSetCreated=1)
     sets = (replace(OLD, revision=3, pod_count=0), PageReplicaSet("next", 4, 4, created_at=3.0))
     assert update_results(watch.see(following, sets)) == {"rolled_back": 1, "promoted": 1}
+
+
+def test_a_revision_after_an_abort_and_the_way_back_in_one_interval_is_an_update_that_was_rolled_back() -> None:
+    watch = Watch()
+    aborted = changed(PAUSED, "Abort", (4, 0, 4, 0), RolloutAborted=1)
+    watch.see_all((SETTLED, (OLD_ALONE,)), (PAUSED, (OLD, NEW)), (aborted, (OLD_ALONE, replace(NEW, pod_count=0))))
+    back = changed(aborted, "Completed", (4, 4, 4, 0), RolloutUpdated=2, NewReplicaSetCreated=1, SkipSteps=1)
+    sets = (replace(OLD_ALONE, revision=4), replace(NEW, pod_count=0), PageReplicaSet("next", 3, 0, created_at=3.0))
+    assert update_results(watch.see(back, sets)) == {"aborted": 1, "rolled_back": 1}
+
+
+@pytest.mark.parametrize("pods", [(), ((OLD, NEW),)], ids=["controller's page", "revisions"])
+def test_an_abort_that_was_retried_within_an_interval_is_counted_once_the_update_goes_on(
+    pods: tuple[tuple[PageReplicaSet, ...], ...],
+) -> None:
+    watch = Watch()
+    before = ((OLD_ALONE,),) if pods else ()
+    watch.see_all((SETTLED, *before), (PAUSED, *pods))
+    retried = changed(PAUSED, "Progressing", (4, 1, 3, 1), AnalysisRunFailed=1, RolloutAborted=1)
+    assert update_results(watch.see(retried, *pods)) == {}, "the status may not show it yet"
+    going_on = changed(retried, "Paused", (4, 1, 4, 0), RolloutPaused=1, RolloutStepCompleted=1)
+    snapshot = watch.see(going_on, *pods)
+    assert in_progress(snapshot) == 1.0
+    assert update_results(snapshot) == {"aborted": 1}
 
 
 # Objects

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from exporter.metrics import Labels, MetricFamily, Series
 
 
+_Member = tuple[str, str]
+"""The name of a series of a group, and its bound as text, "" for none."""
+
+
 @dataclass(frozen=True, slots=True)
 class BoundLabel:
     """The label that holds bucket bounds or quantiles, the suffix of the series with it, and the range of its values.
@@ -28,10 +32,10 @@ class BoundLabel:
     min_bound: float
     max_bound: float
 
-    def parse_bound(self, labels: Labels) -> float:
-        """Return the bound in the labels of a series, NaN if it is missing or invalid."""
+    def parse_bound(self, text: str) -> float:
+        """Return the bound that a label holds, NaN if it is missing ("") or invalid."""
         try:
-            bound = float(dict(labels).get(self.label, ""))
+            bound = float(text)
         except ValueError:
             return nan
         # Comparisons with NaN are false, so a bound written as NaN is invalid, too.
@@ -79,7 +83,7 @@ class PointGroups:
         self._bound_label = bound_label
         self._encode_attributes = encode_attributes
         self._groups: GenerationalCache[Series, PointGroup] = GenerationalCache()
-        self._layouts: GenerationalCache[GroupLayout, GroupLayout] = GenerationalCache()
+        self._layouts: GenerationalCache[tuple[str, tuple[_Member, ...]], GroupLayout] = GenerationalCache()
 
     def group(self, family: MetricFamily) -> tuple[MetricFamily, list[PointGroup]]:
         """Return a family and its groups, reordered if a group is not consecutive."""
@@ -110,11 +114,13 @@ class PointGroups:
 
     def _read_group(self, name: str, series: list[Series], start: int) -> PointGroup:
         """Read and cache the group that starts at a position."""
-        point_labels = self._point_labels(series[start].labels)
+        label, point_labels = self._bound_label.label, self._point_labels(series[start].labels)
         following = ((item.name, item.labels) for item in islice(series, start, None))
-        members = list(takewhile(lambda member: self._point_labels(member[1]) == point_labels, following))
-        layout = _layout(name, members, self._bound_label)
-        layout = self._layouts.get(layout) or self._layouts.put(layout, layout)  # equal layouts share one object
+        same_point = takewhile(lambda member: self._point_labels(member[1]) == point_labels, following)
+        members = tuple([(member, dict(labels).get(label, "")) for member, labels in same_point])
+        layout = self._layouts.get((name, members))  # of all groups with these bounds
+        if layout is None:
+            layout = self._layouts.put((name, members), _layout(name, members, self._bound_label))
         group = PointGroup(series[start : start + layout.width], self._encode_attributes(point_labels), layout)
         return self._groups.put(series[start], group)
 
@@ -122,13 +128,13 @@ class PointGroups:
         return tuple(sorted([label for label in labels if label[0] != self._bound_label.label]))
 
 
-def _layout(name: str, series: Sequence[tuple[str, Labels]], bound_label: BoundLabel) -> GroupLayout:
+def _layout(name: str, series: Sequence[_Member], bound_label: BoundLabel) -> GroupLayout:
     """Return the layout of a group; of several series with one meaning the first is used."""
     bound_positions: dict[float, int] = {}
     other_positions: dict[str, int] = {}
-    for position, (series_name, labels) in enumerate(series):
+    for position, (series_name, bound) in enumerate(series):
         if series_name == name + bound_label.suffix:
-            bound_positions.setdefault(bound_label.parse_bound(labels), position)
+            bound_positions.setdefault(bound_label.parse_bound(bound), position)
         else:
             other_positions.setdefault(series_name, position)
     sum_position, count_position = other_positions.get(f"{name}_sum"), other_positions.get(f"{name}_count")

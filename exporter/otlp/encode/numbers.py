@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import compress
+from itertools import chain, compress, islice
 from operator import add
 from struct import Struct
 from typing import TYPE_CHECKING, Final
@@ -48,7 +48,9 @@ class NumberEncoder:
         labels = [_normalised(series.labels) for series in batch.series]
         if self._identity.overlaps(labels):
             return None
-        attributes = [b"".join(self._label_bytes.get_all(item, _encode_label)) for item in labels]
+        # One look-up for all labels of the batch: a call for each series would take as long as the look-up.
+        encoded = iter(self._label_bytes.get_all(list(chain.from_iterable(labels)), _encode_label))
+        attributes = [b"".join(islice(encoded, len(item))) for item in labels]
         points = list(map(add, self.value_prefixes(batch), attributes))
         # No keys: the series of an interned batch are in no other one.
         return points if batch.start_times is None else _with_start_times(points, batch.start_times), ()

@@ -8,6 +8,7 @@ that no field number is repeated here.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf import json_format
@@ -116,7 +117,7 @@ class Identity:
 
     def overlaps(self, label_sets: Iterable[Labels]) -> bool:
         """Return whether a label of a point has the key of an attribute of every point."""
-        keys = {key for labels in label_sets for key, _ in labels}
+        keys = dict(chain.from_iterable(label_sets)).keys()
         return not keys.isdisjoint(dict(self.point))
 
     def attributes_for(self, labels: Labels) -> Labels:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
+
+from opentelemetry.exporter.otlp.version import __version__ as OTLP_VERSION  # noqa: N812 - as a constant
 
 from exporter import log
 from exporter.config.values import SettingError, check_header_value, parse_headers
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from exporter.net.tls import ClientTlsLoader, TlsMaterial
 
 
-OTLP_USER_AGENT: Final = f"{USER_AGENT} OTel-OTLP-Exporter-Python/{version('opentelemetry-exporter-otlp')}"
+OTLP_USER_AGENT: Final = f"{USER_AGENT} OTel-OTLP-Exporter-Python/{OTLP_VERSION}"
 """The specification of OTLP asks for `OTel-OTLP-Exporter-<language>/<version>`; our own name precedes it."""
 MAX_RESPONSE_BYTES: Final = 4 * 1024 * 1024
 """Bytes of a response that are read by default (E25)."""

@@ -273,8 +273,8 @@ class _Recognition:
         elif change.ends_update:
             kind = _RESULTS[change.transition]
             is_present = is_present and kind in {TransitionType.ABORTED, TransitionType.PROMOTED}
-            transition = self._transition(kind, subject, is_present=is_present, duration=change.duration)
-            yield replace(transition, cause=self._cause(kind))
+            cause = self._cause(kind)
+            yield self._transition(kind, subject, is_present=is_present, duration=change.duration, cause=cause)
         elif change.transition is Transition.ROLLED_BACK:  # of an update that was aborted before
             duration = max(self.now - self.before.phases.started_at, 0.0)
             yield self._transition(TransitionType.RECOVERED, self.present, is_present=is_present, duration=duration)
@@ -333,12 +333,11 @@ class _Recognition:
     def _new_pauses(self) -> Iterator[ReportedTransition]:
         new = set(self.after.last_shown.pauses) - set(self.before.last_shown.pauses)
         if new and not self._pauses_continue:
-            paused = self._transition(TransitionType.PAUSED, self.present)
-            yield replace(paused, cause=self.explanation.cause)
+            yield self._transition(TransitionType.PAUSED, self.present, cause=self.explanation.cause)
 
     def _degradation(self) -> Iterator[ReportedTransition]:
         if self.before.last_shown.degraded_since is None and self.after.last_shown.degraded_since is not None:
-            yield replace(self._transition(TransitionType.DEGRADED, self.present), cause=self.explanation.cause)
+            yield self._transition(TransitionType.DEGRADED, self.present, cause=self.explanation.cause)
 
     def _recovery(self) -> Iterator[ReportedTransition]:
         since = self.before.last_shown.degraded_since
@@ -355,6 +354,7 @@ class _Recognition:
         is_present: bool = True,
         sentence: str = "",
         duration: float | None = None,
+        cause: Cause | None = None,
     ) -> ReportedTransition:
         """Return a transition; if it leads to the present state, the explanation of this is its sentence."""
         fraction = self.rollout.fraction
@@ -370,6 +370,7 @@ class _Recognition:
             images=subject.images,
             fraction=fraction.value if fraction is not None else None,
             duration=duration,
+            cause=cause,
             uid=self.after.uid,
             strategy=self.after.strategy,
             labels=self.rollout.observation.details.labels,

@@ -284,6 +284,8 @@ def observed_after(observation: Observation, last_event_at: float) -> bool:
 def _by_hashes(evidence: Evidence, hashes: RevisionHashes, *, aborted: bool) -> Classification | None:
     """Classify by both hashes; None if the counters contradict them for too long."""
     deltas, pending = evidence.deltas, _not_shown(evidence, hashes, aborted=aborted)
+    if pending == _ABORT_EVENTS and _is_retried_since(evidence):
+        pending = _NO_EVENTS
     if pending and evidence.is_overdue:
         # One RolloutUpdated must change the current revision, a RolloutCompleted the stable one: the page is frozen.
         if deltas is not None and (deltas.updates == 1 or pending & _PROMOTION_EVENTS):
@@ -334,6 +336,15 @@ def _awaits_promotion(evidence: Evidence) -> bool:
 def _is_analysed(view: ControllerView) -> bool:
     """Return whether AnalysisRuns of a rollout were counted."""
     return any(reason.startswith("AnalysisRun") for reason in view.event_counts)
+
+
+def _is_retried_since(evidence: Evidence) -> bool:
+    """Return whether an update whose abort was counted at an earlier tick goes on: it was aborted and retried since."""
+    deltas, state = evidence.deltas, evidence.state
+    if deltas is None or state is None or not 0 < state.pending_since < evidence.now:
+        return False
+    is_written = evidence.reconciling_since is not None and not evidence.is_unwritten
+    return is_written or bool(deltas.pauses or deltas.completed_steps)
 
 
 def _is_retried(evidence: Evidence) -> bool:
@@ -415,7 +426,8 @@ def _by_page(evidence: Evidence) -> _Verdict:
         return _by_first_deploy(evidence)
     if deltas is not None and (deltas.completions or deltas.updates):
         return _by_revision_events(evidence, deltas)
-    if deltas is not None and deltas.aborts and previous is UpdateState.UPDATING and not evidence.is_overdue:
+    is_overdue = evidence.is_overdue or _is_retried_since(evidence)
+    if deltas is not None and deltas.aborts and previous is UpdateState.UPDATING and not is_overdue:
         return previous, NOTHING_NEW, _ABORT_EVENTS
     # InvalidSpec hides the phase below it.
     if previous is UpdateState.ABORTED and view.phase != "InvalidSpec":

@@ -46,11 +46,10 @@ def event_deltas(previous: Mapping[str, float], current: Mapping[str, float], *,
     if not is_continued:
         previous = {}
 
-    def growth(reason: str) -> float:
-        return current.get(reason, 0) - previous.get(reason, 0)
-
-    grown = {field: growth(reason) for reason, field in EVENT_FIELDS.items()}
-    return EventDeltas(**grown, other_steps=sum(map(growth, _OTHER_STEPS)), process_restarted=not is_continued)
+    after, before = current.get, previous.get
+    grown = {field: after(reason, 0) - before(reason, 0) for reason, field in EVENT_FIELDS.items()}
+    other_steps = sum([after(reason, 0) - before(reason, 0) for reason in _OTHER_STEPS])
+    return EventDeltas(**grown, other_steps=other_steps, process_restarted=not is_continued)
 
 
 def ahead_of_counters(previous: str, current: str, deltas: EventDeltas | None) -> bool:
@@ -214,10 +213,15 @@ def _only_possible_stable(ordered: list[ReplicaSet], view: ControllerView, curre
     """Return the stable hash without having seen its promotion, if only one ReplicaSet can have it."""
     if len(ordered) == 1:
         return current.hash
-    others = [replica_set.hash for replica_set in ordered if replica_set is not current and replica_set.desired > 0]
-    replicas = view.replicas
-    is_updating = view.phase in ("Abort", "Paused") or (replicas is not None and current.desired < replicas.desired)
-    return others[0] if is_updating and len(others) == 1 else ""
+    others = [replica_set for replica_set in ordered if replica_set is not current and replica_set.desired > 0]
+    if len(others) != 1:
+        return ""
+    replicas, is_held = view.replicas, view.phase in ("Abort", "Paused")
+    # A former ReplicaSet that was taken up again may be the stable one, while the pods of a later one go.
+    if others[0].created_at > current.created_at and not is_held:
+        return ""
+    is_updating = is_held or (replicas is not None and current.desired < replicas.desired)
+    return others[0].hash if is_updating else ""
 
 
 # By sizes of ReplicaSets, without revision annotations
@@ -328,7 +332,9 @@ def _match_by_size(replica_sets: ReplicaSets, view: ControllerView, remembered: 
     updated = view.replicas.updated if view.replicas is not None else None
     sizes = {name: replica_set.pod_count for name, replica_set in replica_sets.items() if replica_set.pod_count > 0}
     matches = [name for name, size in sizes.items() if size == updated and name != remembered.stable]
-    if len(matches) != 1:
+    # A page that counts other pods is of another moment.
+    is_same_moment = view.replicas is not None and sum(sizes.values()) == view.replicas.total
+    if len(matches) != 1 or not is_same_moment:
         return replace(remembered, current="")
     others = [name for name in sizes if name != matches[0]]
     stable = remembered.stable or (others[0] if len(others) == 1 else "")

@@ -273,6 +273,8 @@ def _consumed_counts(state: RolloutState, view: ControllerView, pending: Collect
 
 def _without(deltas: EventDeltas, pending: Collection[str]) -> EventDeltas:
     """Return the growth of the counters that the status shows."""
+    if not pending:
+        return deltas
     hidden = {field for reason, field in EVENT_FIELDS.items() if reason in pending}
     counts = {field: 0.0 if field in hidden else getattr(deltas, field) for field in EVENT_FIELDS.values()}
     return EventDeltas(**counts, other_steps=deltas.other_steps, process_restarted=deltas.process_restarted)

@@ -161,7 +161,10 @@ def _aborted_from_rest(interval: IntervalSummary) -> Transitions:
 
 def _settled_after_abort(interval: IntervalSummary) -> Transitions:
     if not interval.promotions:
-        return (Transition.ROLLED_BACK,)
+        # The last revision is the stable one again, and the first one replaced the aborted one.
+        is_started = interval.revisions > 1
+        started = (Transition.STARTED, *_superseded(interval.revisions - 2), *_abort(interval)) if is_started else ()
+        return (*started, Transition.ROLLED_BACK)
     superseded = _superseded(interval.revisions - interval.promotions)
     return (_restart(interval), *superseded, Transition.PROMOTED, *_FULL_UPDATE * (interval.promotions - 1))
 

@@ -98,7 +98,7 @@ def _in_update(
         before = RouterWeight(0.0)
     elif deltas is not None and before.fraction == 0.0 and not (replicas.updated or deltas.completed_steps):
         grown = max(grown - 1, 0.0)  # the same, counted later than the revision
-    spare_steps = before.spare_steps + _spare_steps(deltas, grown)
+    spare_steps = before.spare_steps + _spare_steps(evidence, deltas, grown)
     is_decoupled = before.is_decoupled or spare_steps > 0
     estimate = replace(estimate, spare_steps=spare_steps, is_decoupled=is_decoupled)
     if replicas.updated == 0 and replicas.desired:
@@ -174,11 +174,15 @@ def _is_steady(evidence: Evidence, deltas: EventDeltas | None, replicas: Replica
     return evidence.view.phase == "Paused" and is_complete and is_unchanged
 
 
-def _spare_steps(deltas: EventDeltas | None, weight_updates: float) -> float:
+def _spare_steps(evidence: Evidence, deltas: EventDeltas | None, weight_updates: float) -> float:
     """Return how many steps neither set a weight nor paused nor analysed: mostly setCanaryScale."""
-    if deltas is None or deltas.process_restarted:
+    if deltas is None or deltas.process_restarted or evidence.state is None:
         return 0.0
-    return deltas.completed_steps - weight_updates - deltas.resumes - deltas.other_steps
+    spare = deltas.completed_steps - weight_updates - deltas.resumes - deltas.other_steps
+    # A user promotes by removing the pause from the status, which is no RolloutResumed.
+    phases = (evidence.state.phases.phase, evidence.view.phase)
+    ended_pauses = deltas.pauses + (phases[0] == "Paused") - (phases[1] == "Paused")
+    return spare if spare <= 0 else max(spare - max(ended_pauses - deltas.resumes, 0.0), 0.0)
 
 
 def _is_promoted(evidence: Evidence, result: Classification, deltas: EventDeltas | None) -> bool:

@@ -6,11 +6,11 @@ Of `rollout_events_total` only the selected series, each unchanged.
 from __future__ import annotations
 
 from array import array
+from dataclasses import dataclass
 from itertools import compress
-from operator import eq, is_
+from operator import is_
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from exporter.incremental import BatchMemo, KeyedMemo
 from exporter.metrics import MetricFamily, SampleBatch, ScrapeResult, merge_batches
 
 if TYPE_CHECKING:
@@ -81,36 +81,52 @@ class PassThrough:
         return series_filter.filter(family, lambda namespace: not namespace or is_allowed(namespace))
 
 
-class SeriesFilter(Generic[T]):
-    """Filters the series of one family by a key that is read from their labels once for each batch.
+@dataclass(frozen=True, slots=True, eq=False)
+class _FilteredBatch(Generic[T]):
+    """A batch, the key of each of its series, which of them are kept, and the batch of these."""
 
-    A batch whose decisions are the same as before stays the same object, so that its encoded points are reused.
+    batch: SampleBatch
+    keys: tuple[T, ...]
+    kept: list[bool]
+    filtered: SampleBatch
+
+
+class SeriesFilter(Generic[T]):
+    """Filters the series of one family by a key that is read from their labels once for each tuple of series.
+
+    A batch whose decisions are the same as before stays the same object, and its series the same tuple while only
+    values change, so that their encoded points are reused.
     """
 
     def __init__(self, key: Callable[[Mapping[str, str]], T]) -> None:
         self._key = key
-        self._keys = BatchMemo(self._batch_keys)
-        self._filtered = KeyedMemo(_filtered, same=eq)
+        # By id(batch.series). The entry holds the batch, so that the id is not reused.
+        self._by_series: dict[int, _FilteredBatch[T]] = {}
 
     def filter(self, family: MetricFamily, keep: Callable[[T], bool]) -> MetricFamily:
         """Return a family of the series to keep; the family itself if that is all of them."""
-        keys = self._keys.update(family.batches)
-        filtered = self._filtered.update({batch: list(map(keep, items)) for batch, items in keys.items()})
-        batches = [filtered[batch] for batch in family.batches]
+        previous = self._by_series
+        entries = [self._filter_batch(batch, keep, previous.get(id(batch.series))) for batch in family.batches]
+        self._by_series = {id(entry.batch.series): entry for entry in entries}
+        batches = [entry.filtered for entry in entries]
         if all(map(is_, batches, family.batches)):
             return family
         return MetricFamily.from_batches(family.name, family.type, family.help, filter(len, batches))
 
-    def _batch_keys(self, batch: SampleBatch) -> Iterator[T]:
-        return (self._key(dict(series.labels)) for series in batch.series)
-
-
-def _filtered(batch: SampleBatch, keep: list[bool], _: SampleBatch | None) -> SampleBatch:
-    if all(keep):
-        return batch
-    start_times = None if batch.start_times is None else array("d", compress(batch.start_times, keep))
-    series, values = tuple(compress(batch.series, keep)), array("d", compress(batch.values, keep))
-    return SampleBatch(series, values, start_times, interned=batch.interned)
+    def _filter_batch(
+        self, batch: SampleBatch, keep: Callable[[T], bool], previous: _FilteredBatch[T] | None
+    ) -> _FilteredBatch[T]:
+        keys = tuple(self._key(dict(series.labels)) for series in batch.series) if previous is None else previous.keys
+        kept = list(map(keep, keys))
+        if all(kept):
+            return _FilteredBatch(batch, keys, kept, batch)
+        same = previous if previous is not None and previous.kept == kept else None
+        if same is not None and same.batch is batch:
+            return same
+        start_times = None if batch.start_times is None else array("d", compress(batch.start_times, kept))
+        series = tuple(compress(batch.series, kept)) if same is None else same.filtered.series
+        values = array("d", compress(batch.values, kept))
+        return _FilteredBatch(batch, keys, kept, SampleBatch(series, values, start_times, interned=batch.interned))
 
 
 def _merge(families: Sequence[MetricFamily]) -> MetricFamily:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.explain.explain import explain
@@ -122,6 +121,8 @@ def similar_names(fleet: Fleet, name: str) -> tuple[str, ...]:
     """
     names = ["/".join(entry.rollout.key) for entry in fleet.entries]
     same = [each for each in names if each.partition("/")[2] == name.partition("/")[2]]
+    from difflib import get_close_matches  # noqa: PLC0415 - only for the page of a rollout that is not there
+
     return tuple(dict.fromkeys((*same, *get_close_matches(name, names[:MAX_COMPARED], _SIMILAR))))[:_SIMILAR]
 
 

@@ -153,7 +153,7 @@ class CycleRunner:
         # transition is lost or repeated.
         async for requests in self._requests(snapshot):
             await dependencies.store.commit(dependencies.tracker, requests, feed.waiting, feed.waiting_messages)
-            feed.committed()
+            await feed.committed()
         return snapshot
 
     async def _requests(self, snapshot: MetricsSnapshot) -> AsyncIterator[Sequence[QueuedRequest]]:

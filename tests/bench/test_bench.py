@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.demo.simulator.kube_page import POD_FAMILIES
 from tests.bench.__main__ import main
 from tests.bench.fleet import Size, build_fleet
-from tests.bench.measure import cpu_seconds, resident_bytes, usage
+from tests.bench.measure import resident_bytes, usage
 from tests.bench.micro import PARTS, measure_parts
 from tests.bench.pages import (
     ARGO,
@@ -109,11 +109,6 @@ def test_variants_differ_only_in_the_renamed_objects(tmp_path: Path) -> None:
 
 
 # Measurement
-
-
-def test_cpu_time_is_user_plus_system_for_any_process_name() -> None:
-    stat = "17 (a) S (b 1) R " + " ".join(str(number) for number in range(4, 53))
-    assert cpu_seconds(stat, 100) == pytest.approx((14 + 15) / 100)
 
 
 def test_memory_is_in_bytes_and_an_ended_process_raises() -> None:

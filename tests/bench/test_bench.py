@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -34,9 +34,6 @@ from tests.bench.runner import BenchError, Plan, Traffic, measure
 from tests.bench.subjects import SUBJECTS, Site, Subject
 from tests.bench.table import BEST_PEER, Row, append_rows, best_peer, median_rows, tables
 from tests.bench.workloads import WORKLOADS
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SIZE = Size(3, 8)
 PROCESS_SAMPLES = 3
@@ -180,6 +177,11 @@ def test_unknown_subject_is_rejected_with_the_valid_names() -> None:
     result = CliRunner().invoke(main, ["--who", "nobody"])
     assert result.exit_code == 2
     assert "exporter, vmagent, prometheus, collector" in result.output
+
+
+def test_the_exporter_is_measured_with_the_allocator_setting_of_its_image() -> None:
+    image = (Path(__file__).parents[2] / "Dockerfile").read_text()
+    assert all(f"{name}={value} " in image for name, value in SUBJECTS[0].environment.items())
 
 
 # Complete runs

@@ -68,7 +68,7 @@ def _growth(name: str, rollouts: int, interval: float, cycles: int, **options: A
 GROWTH: Final = (
     _growth("1k", 1_000, 3.0, 4),
     _growth("3k", 3_000, 3.0, 4),
-    _growth("10k", 10_000, 6.0, 4),
+    _growth("10k", 10_000, 10.0, 2),
     _growth("30k", 30_000, 15.0, 2, warm_ups=4, one_core=True),  # its first pages take longer than one interval
 )
 """Fleets of two pods a rollout, each about three times the one before; the largest on one core."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ from exporter.scrape.scraper import Scraper
 from exporter.self_metrics import OwnMetric, SelfMetrics
 from exporter.service.cycle import CycleDependencies, CycleRunner, PeriodicSchedule
 from exporter.service.cycle_store import CycleStore, storage_config
+from exporter.service.delivery import DeliveryService
 from exporter.service.transition_feed import TransitionFeed
 from exporter.service.wiring import parser_factory, tracking_policy
 from exporter.service.worker import Worker
@@ -46,12 +48,15 @@ async def cycle_runner(settings: Settings, worker: Worker) -> AsyncIterator[Cycl
     cache = ScrapeCache()
     scraper = Scraper(settings, parser_factory(settings, cache))
     tracker, self_metrics = RolloutTracker(tracking_policy(settings)), SelfMetrics("a", NOW)
-    storage = Storage(storage_config(settings), DeliveryAccounting())
+    accounting = DeliveryAccounting()
+    storage = Storage(storage_config(settings), accounting)
     store, transitions = CycleStore(storage, worker, has_directory=False), TransitionFeed(storage.history)
+    delivery = None
+    if settings.otlp.endpoint is not None:
+        delivery = DeliveryService(settings, self_metrics, storage, accounting, worker)
+    dependencies = CycleDependencies(scraper, tracker, cache, self_metrics, worker, store, transitions, delivery)
     try:
-        yield CycleRunner(
-            CycleDependencies(scraper, tracker, cache, self_metrics, worker, store, transitions), settings.tick_seconds
-        )
+        yield CycleRunner(dependencies, settings.tick_seconds)
     finally:
         await scraper.aclose()
 
@@ -83,6 +88,45 @@ async def test_overload_starves_no_source(worker: Worker, elapsed_ticks: int, sc
             for number in range(20):
                 await runner.run(elapsed_ticks, NOW + elapsed_ticks * number)
     assert counts == {"argo": 20, "kube_state_metrics": scrapes}
+
+
+async def test_only_the_first_cycle_queues_points_before_all_of_them_are_encoded(worker: Worker) -> None:
+    rows = "".join(f'rollout_info{{name="r{number}",namespace="shop"}} 1\n' for number in range(100))
+
+    async def page(_: web.Request) -> web.Response:
+        return web.Response(text=f"# TYPE rollout_info gauge\n{rows}", content_type="text/plain")
+
+    async with serve_path(page) as target:
+        otlp = {"endpoint": "http://127.0.0.1:1", "request": {"points": 100}}
+        tree = {"argo.targets": [target], "otlp": otlp, "attributes": {"k8s.cluster.name": "none"}}
+        async with cycle_runner(load(None, {}, tree).settings, worker) as runner:
+            queued: list[set[int]] = []
+            for number in range(2):
+                async with queue_lengths(runner) as lengths:
+                    await runner.run(1, NOW + 15 * number)
+                queued.append(lengths)
+    total = max(queued[0])
+    assert queued[0] == {*range(0, total, 8), total}
+    assert total > 16
+    assert queued[1] == {total, max(queued[1])}
+
+
+@asynccontextmanager
+async def queue_lengths(runner: CycleRunner) -> AsyncIterator[set[int]]:
+    """Yield the lengths that the queue has had at any turn of the event loop."""
+    lengths: set[int] = set()
+    delivery = runner._dependencies.delivery
+    assert delivery is not None
+
+    async def watch() -> None:
+        while True:
+            lengths.add(len(delivery._queue))
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(watch())
+    yield lengths
+    await asyncio.sleep(0)
+    task.cancel()
 
 
 async def test_a_clock_that_is_set_back_is_counted_and_logged(worker: Worker, caplog: pytest.LogCaptureFixture) -> None:

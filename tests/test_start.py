@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 UNUSED = {
     # of the settings and of commands
-    "dotenv", "jsonschema", "pydantic", "pydantic_core", "pygments", "rich", "exporter.commands.errors", "exporter.demo",
+    "dotenv", "jsonschema", "pydantic", "pydantic_core", "pygments", "rich", "exporter.commands.errors",
+    "exporter.demo",
     # of what is off: gates, messages about transitions, gRPC
     "promql_parser", "exporter.gate", "exporter.notify", "exporter.service.shadow", "grpc", "opentelemetry.sdk",
     "google.protobuf.descriptor_pb2", "opentelemetry.proto.logs", "opentelemetry.proto.trace",

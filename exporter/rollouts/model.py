@@ -247,6 +247,11 @@ class EventDeltas:
         return any((self.updates, self.completions, self.aborts))
 
     @property
+    def has_steps(self) -> bool:
+        """Whether an update went on: a pause began or a step was completed."""
+        return any((self.pauses, self.completed_steps))
+
+    @property
     def explains_phase_change(self) -> bool:
         """Whether a counted event can have changed the phase."""
         return self.has_transition or any((self.resumes, self.completed_steps))

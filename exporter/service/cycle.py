@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import sys
 import time
 import zlib
 from dataclasses import dataclass, replace
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _EVICTION_TICKS: Final = 40
 """Ticks between evictions: each walks all cached series, and a cache grows little in ten minutes."""
+
+_FIRST_REQUESTS: Final = 8
+"""Requests of the first cycle that are committed at once: each commit waits for the disk, and looks at all states."""
 
 
 async def ticks(tick_seconds: float, process: str) -> AsyncIterator[tuple[int, float]]:
@@ -99,7 +103,7 @@ class CycleRunner:
     """Runs cycles; `latest` is the last snapshot, `completed_at` when (Unix seconds) the last cycle succeeded.
 
     `publish_lock` is held from the end of the scrapes until the cycle is committed. Shutdown takes it before it cancels
-    the cycle, so a cycle is committed completely or not at all.
+    the cycle, so it commits a cycle completely or not at all.
     """
 
     def __init__(self, dependencies: CycleDependencies, tick_seconds: float) -> None:
@@ -145,16 +149,28 @@ class CycleRunner:
         self._count(snapshot)
         if self._schedule.is_due("eviction", self._tick_number, _EVICTION_TICKS):
             self._evict_unused()
-        requests: Sequence[QueuedRequest] = ()
-        if dependencies.delivery is not None:
-            requests = await dependencies.delivery.producer.requests(self._pushed(snapshot))
-            counts = dependencies.delivery.producer.encoder.take_counts()
-            self._count_samples(counts.samples, counts.encoded, counts.skipped, counts.example)
         # State, transitions and requests in one commit: after a crash no counter is lower than what was sent, and no
         # transition is lost or repeated.
-        await dependencies.store.commit(dependencies.tracker, requests, feed.waiting, feed.waiting_messages)
-        feed.committed()
+        async for requests in self._requests(snapshot):
+            await dependencies.store.commit(dependencies.tracker, requests, feed.waiting, feed.waiting_messages)
+            await feed.committed()
         return snapshot
+
+    async def _requests(self, snapshot: MetricsSnapshot) -> AsyncIterator[Sequence[QueuedRequest]]:
+        """Yield the requests of a cycle as they are committed: all of them at once, those of the first cycle in parts.
+
+        To encode everything takes seconds on a large cluster, and the first points need not wait for the last ones. The
+        first snapshot has no staleness markers, so what a crash takes of it is exported again by the next process.
+        """
+        delivery = self._dependencies.delivery
+        if delivery is None:
+            yield ()
+            return
+        size = sys.maxsize if self.completed_at else _FIRST_REQUESTS
+        async for part in delivery.producer.parts(self._pushed(snapshot), size):
+            yield part
+        counts = delivery.producer.encoder.take_counts()
+        self._count_samples(counts.samples, counts.encoded, counts.skipped, counts.example)
 
     def _records(
         self, transitions: Sequence[ReportedTransition]

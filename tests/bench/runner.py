@@ -21,7 +21,7 @@ from tests.bench.subjects import EXPORTER, Site
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
     from tests.bench.subjects import Mode, Subject
@@ -117,7 +117,8 @@ async def measure(subject: Subject, program: str, plan: Plan, mode: Mode, folder
     async with _endpoints(plan.folder) as (port, traffic):
         site = Site(folder, port, free_port(), plan.pages, plan.interval)
         started_at = time.time()
-        async with _run_subject(subject.command(program, site, mode), folder) as process:
+        command = subject.command(program, site, mode)
+        async with _run_subject(command, subject.environment, folder) as process:
             if plan.one_core:
                 os.sched_setaffinity(process.pid, {0})  # its threads inherit it
             window = await _measure_window(process, traffic, plan, folder)
@@ -240,11 +241,11 @@ async def _read_events(lines: asyncio.StreamReader, traffic: Traffic) -> None:
 
 
 @asynccontextmanager
-async def _run_subject(command: Sequence[str], folder: Path) -> AsyncIterator[Process]:
-    """Run a subject in an environment without settings of the user; it is terminated with the context."""
-    environment = {key: value for key, value in os.environ.items() if key in _INHERITED_VARIABLES}
+async def _run_subject(command: Sequence[str], variables: Mapping[str, str], folder: Path) -> AsyncIterator[Process]:
+    """Run a subject with variables, but without settings of the user; it is terminated with the context."""
+    inherited = {key: value for key, value in os.environ.items() if key in _INHERITED_VARIABLES}
     with (folder / "log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log, env=environment)
+        process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log, env=inherited | {**variables})
     try:
         yield process
     finally:

@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -54,12 +54,16 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A subject. `program` finds its executable; `pushed_metric` names its own counter of pushed points."""
+    """A subject. `program` finds its executable; `pushed_metric` names its own counter of pushed points.
+
+    `environment` is what its image sets.
+    """
 
     name: str
     program: Callable[[], str | None]
     command: Callable[[str, Site, Mode], list[str]]
     pushed_metric: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def find_program(*names: str) -> str | None:
@@ -145,7 +149,13 @@ def _scrape_config(site: Site) -> dict[str, object]:
 
 
 SUBJECTS: Final[Sequence[Subject]] = (
-    Subject(EXPORTER, lambda: sys.executable, _exporter, "rollouts_exporter_points_delivered_total"),
+    Subject(
+        EXPORTER,
+        lambda: sys.executable,
+        _exporter,
+        "rollouts_exporter_points_delivered_total",
+        {"MALLOC_ARENA_MAX": "1"},
+    ),
     Subject(
         "vmagent",
         lambda: find_program("vmagent"),

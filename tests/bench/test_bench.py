@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.demo.simulator.kube_page import POD_FAMILIES
 from tests.bench.__main__ import main
 from tests.bench.fleet import Size, build_fleet
-from tests.bench.measure import cpu_seconds, resident_bytes, usage
+from tests.bench.measure import resident_bytes, usage
 from tests.bench.micro import PARTS, measure_parts
 from tests.bench.pages import (
     ARGO,
@@ -34,9 +34,6 @@ from tests.bench.runner import BenchError, Plan, Traffic, measure
 from tests.bench.subjects import SUBJECTS, Site, Subject
 from tests.bench.table import BEST_PEER, Row, append_rows, best_peer, median_rows, tables
 from tests.bench.workloads import WORKLOADS
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SIZE = Size(3, 8)
 PROCESS_SAMPLES = 3
@@ -111,11 +108,6 @@ def test_variants_differ_only_in_the_renamed_objects(tmp_path: Path) -> None:
 # Measurement
 
 
-def test_cpu_time_is_user_plus_system_for_any_process_name() -> None:
-    stat = "17 (a) S (b 1) R " + " ".join(str(number) for number in range(4, 53))
-    assert cpu_seconds(stat, 100) == pytest.approx((14 + 15) / 100)
-
-
 def test_memory_is_in_bytes_and_an_ended_process_raises() -> None:
     assert resident_bytes("Name:\tx\nVmHWM:\t    2000 kB\nVmRSS:\t     12 kB\n", "VmHWM") == 2_048_000
     with pytest.raises(ValueError, match="ended"):
@@ -185,6 +177,11 @@ def test_unknown_subject_is_rejected_with_the_valid_names() -> None:
     result = CliRunner().invoke(main, ["--who", "nobody"])
     assert result.exit_code == 2
     assert "exporter, vmagent, prometheus, collector" in result.output
+
+
+def test_the_exporter_is_measured_with_the_allocator_setting_of_its_image() -> None:
+    image = (Path(__file__).parents[2] / "Dockerfile").read_text()
+    assert all(f"{name}={value} " in image for name, value in SUBJECTS[0].environment.items())
 
 
 # Complete runs

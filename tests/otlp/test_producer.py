@@ -32,6 +32,19 @@ async def test_a_snapshot_becomes_requests_of_bounded_size(*, gzip: bool) -> Non
     assert [value for request in requests for value in values(request.body)] == list(range(1000))
 
 
+@pytest.mark.parametrize(("size", "lengths"), [(1, [1, 1, 1, 1]), (2, [2, 2]), (3, [3, 1]), (9, [4])])
+async def test_parts_are_the_requests_in_order(size: int, lengths: list[int]) -> None:
+    producer = RequestProducer(Encoder(IDENTITY, max_points=300), asyncio.to_thread)
+    parts = [part async for part in producer.parts(SNAPSHOT, size)]
+    assert [len(part) for part in parts] == lengths
+    assert [request.body for part in parts for request in part] == [r.body for r in await producer.requests(SNAPSHOT)]
+
+
+async def test_a_snapshot_without_points_is_one_part_without_requests() -> None:
+    producer = RequestProducer(Encoder(IDENTITY), asyncio.to_thread)
+    assert [part async for part in producer.parts(snapshot(), 8)] == [[]]
+
+
 async def test_other_tasks_run_between_two_requests() -> None:
     encoded: list[QueuedRequest] = []
     observed: list[int] = []

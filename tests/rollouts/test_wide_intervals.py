@@ -148,6 +148,16 @@ def test_at_first_sight_counted_steps_show_that_pods_do_not_follow_the_weight(
     assert fraction(Watch().see(changed(half, TrafficWeightUpdated=1))) == share
 
 
+def test_a_weight_is_not_taken_from_pods_from_before_the_gauges() -> None:
+    watch = Watch()
+    step = {"TrafficWeightUpdated": 1, "RolloutStepCompleted": 1, "RolloutPaused": 1}
+    fifth = changed(APPLIED, "Paused", (10, 2, 12, 0), **step)
+    half = changed(fifth, "Progressing", (10, 5, 15, 0), **step, RolloutResumed=1)
+    old, new = replace(OLD, pod_count=10), replace(NEW, pod_count=2)
+    watch.see_all((ROUTED, (old,)), (APPLIED, (old, replace(NEW, pod_count=0))), (fifth, (old, new)))
+    assert fraction(watch.see(half, (old, new))) == 0.5
+
+
 def test_a_pause_that_a_user_ends_is_no_set_canary_scale_step() -> None:
     watch = Watch()
     reset = changed(APPLIED, TrafficWeightUpdated=1)
@@ -270,6 +280,14 @@ def test_a_revision_after_an_abort_and_the_way_back_in_one_interval_is_an_update
     assert update_results(watch.see(back, sets)) == {"aborted": 1, "rolled_back": 1}
 
 
+def test_a_pause_since_an_abort_by_a_user_shows_that_the_update_was_retried() -> None:
+    watch = Watch()
+    watch.see_all((SETTLED,), (PAUSED,))
+    snapshot = watch.see(changed(PAUSED, RolloutAborted=1, RolloutPaused=1))
+    assert in_progress(snapshot) == 1.0
+    assert update_results(watch.see(changed(PAUSED, RolloutAborted=1, RolloutPaused=2))) == {"aborted": 1}
+
+
 @pytest.mark.parametrize("pods", [(), ((OLD, NEW),)], ids=["controller's page", "revisions"])
 def test_an_abort_that_was_retried_within_an_interval_is_counted_once_the_update_goes_on(
     pods: tuple[tuple[PageReplicaSet, ...], ...],
@@ -296,6 +314,20 @@ def test_a_revision_that_was_counted_before_a_rollout_was_made_again_is_not_coun
     watch.see(again)
     following = {"RolloutCompleted": 1, "RolloutUpdated": 1, "NewReplicaSetCreated": 1, "RolloutStepCompleted": 1}
     assert in_progress(watch.see(changed(again, "Progressing", (4, 1, 5, 0), **following))) == 1.0
+
+
+def test_steps_show_an_update_of_a_rollout_whose_first_deploy_was_promoted_before_it_was_seen() -> None:
+    watch, other = Watch(), replace(SETTLED, name="other")
+    watch.see_all((SETTLED, other, (OLD_ALONE,)), (PAUSED, other, (OLD, NEW)), (other,))
+    counted = {"RolloutDeleted": 1, "RolloutUpdated": 1, "RolloutCompleted": 1, "NewReplicaSetCreated": 1}
+    again = changed(PAUSED, "Progressing", (4, 4, 2, 2), **counted)
+    first, second = PageReplicaSet("first", 1, 4, created_at=5.0), PageReplicaSet("second", 2, 1, created_at=6.0)
+    assert in_progress(watch.see(again, other, (first,))) == 0.0
+    step = {"RolloutUpdated": 1, "NewReplicaSetCreated": 1, "RolloutPaused": 1, "RolloutStepCompleted": 1}
+    following = changed(again, "Paused", (4, 1, 4, 0), **step)
+    snapshot = watch.see(following, other, (replace(first, pod_count=3), second))
+    assert in_progress(snapshot) == 1.0
+    assert pods_by_role(snapshot) == {"stable": 3, "canary": 1}
 
 
 @pytest.mark.parametrize("is_evicted", [False, True], ids=["in one interval", "after a page without it"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -48,7 +49,7 @@ class Exporter:
             )
         self.feed.add(transition_records(transitions))
         await self.storage.commit(CycleCommit(transitions=self.feed.waiting))
-        self.feed.committed()
+        await self.feed.committed()
         return [transition_json(transition) for transition in transitions]
 
 
@@ -81,6 +82,30 @@ async def next_event(response: aiohttp.ClientResponse) -> tuple[int, dict[str, A
                 number = int(value)
             elif name == "data":
                 return number, json.loads(value)
+
+
+async def test_thousands_of_transitions_are_logged_without_holding_the_event_loop(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    exporter, turns = Exporter(), 0
+    exporter.feed.add(
+        transition_records(
+            ReportedTransition(exporter.now, ("shop", str(i)), TransitionType.PAUSED, "started") for i in range(1000)
+        )
+    )
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    counter = asyncio.create_task(count_turns())
+    await exporter.feed.committed()
+    counter.cancel()
+    assert turns >= 9
+    assert sum(record.message == "transition" for record in caplog.records) == 1000
 
 
 @pytest.mark.parametrize("has_directory", [True, False])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from exporter.net.gzip import gzip_body
 from exporter.storage.model import QueuedRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from exporter.metrics import MetricsSnapshot
     from exporter.otlp.encode.encoder import Encoder
@@ -28,18 +29,25 @@ class RequestProducer:
     gzip: bool = True
 
     async def requests(self, snapshot: MetricsSnapshot) -> list[QueuedRequest]:
-        """Return the requests of a snapshot, all of them: a cycle is committed completely or not at all."""
+        """Return all requests of a snapshot."""
+        return [request async for part in self.parts(snapshot, sys.maxsize) for request in part]
+
+    async def parts(self, snapshot: MetricsSnapshot, size: int) -> AsyncIterator[list[QueuedRequest]]:
+        """Yield the requests of a snapshot, `size` at once, as soon as they are encoded; at least one list."""
         encoded = self.encoder.requests(snapshot)
 
         def encode_next() -> QueuedRequest | None:
             request = next(encoded, None)
             return None if request is None else queued_request(request, snapshot.timestamp, gzip=self.gzip)
 
-        requests: list[QueuedRequest] = []
+        part: list[QueuedRequest] = []
         # One at a time, so that other work of the worker is not held up by all of them.
         while (request := await self.run_on_worker(encode_next)) is not None:
-            requests.append(request)
-        return requests
+            if len(part) == size:
+                yield part
+                part = []
+            part.append(request)
+        yield part
 
 
 def queued_request(request: ExportRequest, timestamp: float, *, gzip: bool) -> QueuedRequest:

@@ -184,6 +184,8 @@ def by_first_deploy(evidence: Evidence) -> Classification | None:
     completions = view.event_counts.get("RolloutCompleted", 0.0)
     if deltas is None or deltas.process_restarted or completions > state.event_counts.get("RolloutCompleted", 0.0):
         return None
+    if deltas.has_steps:
+        return None  # without a stable revision no step runs
     ordered, hashes = revisions.by_number(evidence.observation.replica_sets), NO_HASHES
     if ordered:
         newest = ordered[-1]
@@ -331,6 +333,7 @@ def _is_aborted_by_user(evidence: Evidence) -> bool:
         return False
     # What the controller has written since would show the abort, or that it was retried.
     has_changed = (view.phase, view.replicas) != (state.phases.phase, state.replicas) or deltas.process_restarted
+    has_changed = has_changed or deltas.has_steps
     is_written = has_changed and not evidence.is_unwritten
     grown = (reason for reason, count in view.event_counts.items() if count > state.event_counts.get(reason, 0.0))
     return not is_written and not _FAILURE_EVENTS.intersection(grown)
@@ -362,7 +365,7 @@ def _is_retried_since(evidence: Evidence) -> bool:
     if deltas is None or state is None or not 0 < state.pending_since < evidence.now:
         return False
     is_written = evidence.reconciling_since is not None and not evidence.is_unwritten
-    return is_written or bool(deltas.pauses or deltas.completed_steps)
+    return is_written or deltas.has_steps
 
 
 def _is_retried(evidence: Evidence) -> bool:
@@ -371,7 +374,7 @@ def _is_retried(evidence: Evidence) -> bool:
     if deltas is None or view.phase != "Abort" or not evidence.is_unwritten or evidence.is_overdue:
         return False
     is_known = evidence.previous in (UpdateState.ABORTED, UpdateState.UPDATING)
-    return is_known and bool(deltas.pauses or deltas.completed_steps) and not (deltas.updates or deltas.aborts)
+    return is_known and deltas.has_steps and not (deltas.updates or deltas.aborts)
 
 
 def _not_shown(evidence: Evidence, hashes: RevisionHashes, *, aborted: bool) -> frozenset[str]:
@@ -483,7 +486,7 @@ def _awaits_revision(evidence: Evidence, deltas: EventDeltas) -> bool:
     if not evidence.is_unwritten or evidence.is_overdue or view.replicas is None or before is None:
         return False
     is_former = view.replicas.updated >= before.updated and view.replicas.old <= before.old
-    return is_former and not (deltas.pauses or deltas.completed_steps)
+    return is_former and not deltas.has_steps
 
 
 def _by_first_deploy(evidence: Evidence) -> _Verdict:

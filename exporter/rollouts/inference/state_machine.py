@@ -93,7 +93,7 @@ def advance(
         has_router=has_router,
         strategy=view.strategy,
         had_revision=state.had_revision or _has_revision(view),
-        had_promotion=state.had_promotion or _has_promotion(state, view),
+        had_promotion=state.had_promotion or deltas.has_steps or _has_promotion(state, view),
         last_event_at=context.now if has_news and not result.from_hashes else state.last_event_at,
         ahead_of_counters=(
             result.from_hashes and (is_ahead or numbered_ahead(state.hashes, result.hashes, effective_deltas))
@@ -209,12 +209,12 @@ def _event_deltas(state: RolloutState, context: TickContext, view: ControllerVie
         return EventDeltas(process_restarted=True)
     deltas = event_deltas(state.event_counts, view.event_counts, same_process=state.process == view.process)
     is_known_update = not state.had_revision or state.ahead_of_counters
-    if not state.had_promotion and not deltas.completions:
+    if not (state.had_promotion or deltas.completions or deltas.has_steps):
         return replace(deltas, updates=0)  # revisions before the first promotion replace nothing
     # The first deploy is promoted before the first update begins.
     is_first = not state.had_promotion and state.update_state is UpdateState.SETTLED
     # Steps are skipped while there is no stable revision, so those that are counted are of the update after it.
-    is_next = is_mid_update(view) or deltas.pauses > 0 or deltas.completed_steps > 0
+    is_next = is_mid_update(view) or deltas.has_steps
     is_known_promotion = state.promotion_ahead or (is_first and (deltas.updates <= is_known_update or is_next))
     return replace(
         deltas,

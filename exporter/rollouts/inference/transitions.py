@@ -75,7 +75,7 @@ def _is_aborted_again(deltas: EventDeltas) -> bool:
     if deltas.process_restarted or not deltas.aborts:
         return False
     # One alone may be the second event of the former abort, of a deadline, or may have been shown ahead of its event.
-    return deltas.aborts > 1 or (not deltas.updates and (deltas.pauses > 0 or deltas.completed_steps > 0))
+    return deltas.aborts > 1 or (not deltas.updates and deltas.has_steps)
 
 
 def _count_revisions(previous: RevisionHashes, current: RevisionHashes, deltas: EventDeltas) -> int:

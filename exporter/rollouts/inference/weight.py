@@ -74,7 +74,10 @@ def _ready_pods(evidence: Evidence, result: Classification, replicas: ReplicaCou
     """Return how many pods of the current revision are ready."""
     workload = evidence.observation.workload
     if workload is not None and workload.observed_at >= evidence.now and result.hashes.current:
-        return float(sum(pod.ready for pod in workload.pods if pod.hash == result.hashes.current))
+        ready = [pod.ready for pod in workload.pods if pod.hash == result.hashes.current]
+        # Fewer than the gauges count: the page is of an earlier moment.
+        if len(ready) >= replicas.updated:
+            return float(sum(ready))
     return replicas.updated_available
 
 

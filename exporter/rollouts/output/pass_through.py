@@ -83,11 +83,11 @@ class PassThrough:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _FilteredBatch(Generic[T]):
-    """A batch, the key of each of its series, which of them are kept, and the batch of these."""
+    """A batch, the key of each of its series, which of them pass, and the batch of these."""
 
     batch: SampleBatch
     keys: tuple[T, ...]
-    kept: list[bool]
+    passing: list[bool]
     filtered: SampleBatch
 
 
@@ -117,16 +117,16 @@ class SeriesFilter(Generic[T]):
         self, batch: SampleBatch, keep: Callable[[T], bool], previous: _FilteredBatch[T] | None
     ) -> _FilteredBatch[T]:
         keys = tuple(self._key(dict(series.labels)) for series in batch.series) if previous is None else previous.keys
-        kept = list(map(keep, keys))
-        if all(kept):
-            return _FilteredBatch(batch, keys, kept, batch)
-        same = previous if previous is not None and previous.kept == kept else None
+        passing = list(map(keep, keys))
+        if all(passing):
+            return _FilteredBatch(batch, keys, passing, batch)
+        same = previous if previous is not None and previous.passing == passing else None
         if same is not None and same.batch is batch:
             return same
-        start_times = None if batch.start_times is None else array("d", compress(batch.start_times, kept))
-        series = tuple(compress(batch.series, kept)) if same is None else same.filtered.series
-        values = array("d", compress(batch.values, kept))
-        return _FilteredBatch(batch, keys, kept, SampleBatch(series, values, start_times, interned=batch.interned))
+        start_times = None if batch.start_times is None else array("d", compress(batch.start_times, passing))
+        series = tuple(compress(batch.series, passing)) if same is None else same.filtered.series
+        values = array("d", compress(batch.values, passing))
+        return _FilteredBatch(batch, keys, passing, SampleBatch(series, values, start_times, interned=batch.interned))
 
 
 def _merge(families: Sequence[MetricFamily]) -> MetricFamily:

@@ -158,11 +158,11 @@ def by_state(evidence: Evidence) -> Classification | None:
 
 def _is_status_of_past(evidence: Evidence, hashes: RevisionHashes, observed_at: float) -> bool:
     """Return whether a status shows what is over: an earlier page, or one that a restarted source had cached."""
-    known = evidence.hashes
-    if not known.current or not known.stable or (hashes.current, hashes.stable) == (known.current, known.stable):
+    before = evidence.hashes
+    if not before.current or not before.stable or (hashes.current, hashes.stable) == (before.current, before.stable):
         return False
     # A promotion is not taken back. Only the phase proves that it was written.
-    is_promoted = known.current == known.stable == hashes.current
+    is_promoted = before.current == before.stable == hashes.current
     is_written = evidence.view.phase == "Completed" and evidence.view.strategy == CANARY
     return observed_at < evidence.now or (is_promoted and is_written)
 

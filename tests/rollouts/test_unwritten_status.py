@@ -156,6 +156,14 @@ def test_a_replica_set_shows_whether_the_reconciliation_that_created_it_is_over(
     assert in_progress(watch.see(counted, running(seconds), *pods)) == progress
 
 
+def test_a_revision_that_is_taken_up_again_is_not_written_since_its_replica_set_is_the_youngest() -> None:
+    watch, pods = Watch(shows_pods=True), (replace(OLD, revision=3), replace(NEW, pod_count=0))
+    settled = changed(SETTLED, RolloutUpdated=2, NewReplicaSetCreated=1)
+    watch.see(settled, IDLE, *pods)
+    counted = changed(settled, RolloutUpdated=1)
+    assert in_progress(watch.see(counted, running(3), pods[0], replace(pods[1], revision=4))) == 0.0
+
+
 # The work queue
 
 

@@ -244,7 +244,9 @@ def _is_creation_over(evidence: Evidence, ordered: list[ReplicaSet]) -> bool | N
     created_until = newest.created_at + 1 + _GAUGE_PERIOD
     if since is None or not is_youngest or evidence.now <= created_until:
         return False if since is not None and is_youngest and since <= created_until else None
-    return since > created_until
+    # A ReplicaSet that was taken up again may be the youngest, too.
+    is_new = evidence.deltas is not None and evidence.deltas.new_replica_sets > 0
+    return since > created_until if is_new else None
 
 
 def by_sizes(evidence: Evidence) -> Classification | None:

@@ -50,6 +50,10 @@ FORMER_FAILURES: Final = (
     (1131, "plain"),
     # Two ReplicaSets of one second, a promotion that was missed.
     (1199, "plain"),
+    # A status of the time before a promotion, or before an abort; events of a new leader.
+    (1032, "full"),
+    (1051, "full"),
+    (1076, "full"),
 )
 """Seeds and variants that came out wrong once, and must stay right."""
 

@@ -397,3 +397,32 @@ def test_the_first_weight_of_a_revision_hides_no_set_canary_scale_step() -> None
     watch.see_all((ROUTED,), (APPLIED,), (reset,), (scaled,))
     weighted = changed(scaled, "Progressing", TrafficWeightUpdated=1, RolloutStepCompleted=1)
     assert fraction(watch.see(weighted)) is None, "the pods are those of setCanaryScale"
+
+
+# Rollout state that comes late, or back
+
+
+def test_an_update_that_was_promoted_while_rollout_state_was_away_stays_promoted() -> None:
+    watch, status = Watch(), PageStatus("old", "new")
+    pods = (replace(OLD, pod_count=0), replace(NEW, pod_count=4))
+    watch.see_all((SETTLED, (replace(OLD, pod_count=4),), PageStatus("old", "old")), (PAUSED, (OLD, NEW), status))
+    counted = changed(PAUSED, "Progressing", (4, 4, 4, 0), RolloutCompleted=1)
+    watch.see(counted, pods, status)
+    assert in_progress(watch.see(counted, pods)) == 0.0
+    assert in_progress(watch.see(counted, pods)) == 0.0
+    # A source that has restarted shows what an API server had cached.
+    snapshot = watch.see(changed(counted, "Completed"), pods, replace(status, health="Paused"))
+    assert in_progress(snapshot) == 0.0
+    assert update_results(snapshot) == {"promoted": 1}
+
+
+def test_a_status_that_comes_back_as_it_was_before_an_abort_is_an_old_one() -> None:
+    watch, status = Watch(), PageStatus("old", "new", health="Paused")
+    watch.see_all((SETTLED, (replace(OLD, pod_count=4),), PageStatus("old", "old")), (PAUSED, (OLD, NEW), status))
+    aborted = changed(PAUSED, "Abort", RolloutAborted=1)
+    watch.now += 15
+    results = [controller_page(watch.now, aborted), kube_page(watch.now, OLD, NEW), status_page(watch.now)]
+    assert in_progress(watch.tracker.process(watch.now, results)) == 0.0
+    assert in_progress(watch.see(aborted, (OLD, NEW), status)) == 0.0
+    snapshot = watch.see(aborted, (OLD, NEW), replace(status, aborted=True, health="Degraded"))
+    assert update_results(snapshot) == {"aborted": 1}

@@ -17,10 +17,12 @@ from exporter.scrape.response import ScrapeRequest
 from tests.rollouts.pages import (
     PageReplicaSet,
     PageRollout,
+    PageStatus,
     WorkQueue,
     controller_page,
     kube_page,
     parse_page,
+    status_page,
     update_results,
 )
 from tests.rollouts.test_lagging_sources import FIRST_DEPLOY, PAUSED, POLICY, SETTLED, changed, in_progress
@@ -104,6 +106,18 @@ def test_an_update_is_superseded_once_the_status_of_the_next_revision_is_written
     assert update_results(watch.see(changed(counted, "Progressing", (4, 0, 5, 0)))) == {"superseded": 1}
 
 
+def test_what_a_new_leader_has_counted_waits_for_the_status_too() -> None:
+    tracker, status = RolloutTracker(POLICY), PageStatus("old", "old")
+    counted = PageRollout("Completed", events={"RolloutUpdated": 1, "NewReplicaSetCreated": 1})
+    tracker.process(15.0, [controller_page(15.0, SETTLED, work=IDLE), status_page(15.0, status)])
+    page = controller_page(30.0, counted, work=running(3), start_time=16.0)
+    assert update_results(tracker.process(30.0, [page, status_page(30.0, status)])) == {}
+    page = controller_page(45.0, replace(counted, phase="Progressing"), work=IDLE, start_time=16.0)
+    snapshot = tracker.process(45.0, [page, status_page(45.0, replace(status, current="new", generation=2))])
+    assert in_progress(snapshot) == 1.0
+    assert update_results(snapshot) == {}
+
+
 @SOURCES
 def test_an_aborted_update_that_pauses_again_was_retried_whatever_the_phase(*, shows_pods: bool) -> None:
     watch, pods = Watch(shows_pods=shows_pods), (OLD, NEW)
@@ -140,6 +154,14 @@ def test_a_replica_set_shows_whether_the_reconciliation_that_created_it_is_over(
     counted = changed(SETTLED, "Progressing", (0, 0, 0, 0), RolloutUpdated=1, NewReplicaSetCreated=1)
     pods = (replace(OLD, pod_count=0), replace(NEW, pod_count=0, created_at=watch.now + 15 - 11))
     assert in_progress(watch.see(counted, running(seconds), *pods)) == progress
+
+
+def test_a_revision_that_is_taken_up_again_is_not_written_since_its_replica_set_is_the_youngest() -> None:
+    watch, pods = Watch(shows_pods=True), (replace(OLD, revision=3), replace(NEW, pod_count=0))
+    settled = changed(SETTLED, RolloutUpdated=2, NewReplicaSetCreated=1)
+    watch.see(settled, IDLE, *pods)
+    counted = changed(settled, RolloutUpdated=1)
+    assert in_progress(watch.see(counted, running(3), pods[0], replace(pods[1], revision=4))) == 0.0
 
 
 # The work queue

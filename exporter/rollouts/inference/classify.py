@@ -143,6 +143,8 @@ def by_state(evidence: Evidence) -> Classification | None:
         return None
     number = _number_of(evidence, status.current_hash)
     hashes = RevisionHashes(status.current_hash, status.stable_hash, evidence.hashes.newest_created_at, number)
+    if _is_status_of_past(evidence, hashes, status.observed_at):
+        return None
     if status.observed_at < evidence.now or evidence.is_outdated(status.observed_at):
         # Nothing counts a retry, so a page of an earlier tick must agree about the abort.
         is_aborted = evidence.view.phase == "Abort" and hashes.current != hashes.stable
@@ -152,6 +154,17 @@ def by_state(evidence: Evidence) -> Classification | None:
     # `status.abort` or, since 1.11, the outcome of the last update.
     aborted = status.aborted or status.completion == "Aborted"
     return _by_hashes(evidence, hashes, aborted=aborted)
+
+
+def _is_status_of_past(evidence: Evidence, hashes: RevisionHashes, observed_at: float) -> bool:
+    """Return whether a status shows what is over: an earlier page, or one that a restarted source had cached."""
+    before = evidence.hashes
+    if not before.current or not before.stable or (hashes.current, hashes.stable) == (before.current, before.stable):
+        return False
+    # A promotion is not taken back. Only the phase proves that it was written.
+    is_promoted = before.current == before.stable == hashes.current
+    is_written = evidence.view.phase == "Completed" and evidence.view.strategy == CANARY
+    return observed_at < evidence.now or (is_promoted and is_written)
 
 
 def _number_of(evidence: Evidence, current_hash: str) -> int:
@@ -231,7 +244,9 @@ def _is_creation_over(evidence: Evidence, ordered: list[ReplicaSet]) -> bool | N
     created_until = newest.created_at + 1 + _GAUGE_PERIOD
     if since is None or not is_youngest or evidence.now <= created_until:
         return False if since is not None and is_youngest and since <= created_until else None
-    return since > created_until
+    # A ReplicaSet that was taken up again may be the youngest, too.
+    is_new = evidence.deltas is not None and evidence.deltas.new_replica_sets > 0
+    return since > created_until if is_new else None
 
 
 def by_sizes(evidence: Evidence) -> Classification | None:
@@ -367,7 +382,8 @@ def _is_retried(evidence: Evidence) -> bool:
 def _not_shown(evidence: Evidence, hashes: RevisionHashes, *, aborted: bool) -> frozenset[str]:
     """Return the counted events that hashes do not show yet."""
     deltas, previous = evidence.deltas, evidence.hashes
-    if deltas is None or deltas.process_restarted:
+    # Another process may have counted before what its predecessor wrote.
+    if deltas is None or (deltas.process_restarted and not evidence.is_unwritten):
         return _NO_EVENTS
     pending = _NO_EVENTS
     if deltas.updates and hashes.current == previous.current and _is_same_number(hashes, previous, deltas):

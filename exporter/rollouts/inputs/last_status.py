@@ -37,7 +37,7 @@ class LastStatuses:
 
     `_held` has the rollouts whose status the last pages do not show, or contradict, with the time (Unix seconds) at
     which it was shown last; `_refused` the contradicting status; `_former_stable` the stable hashes that an object had
-    before, of the same generation.
+    before, of the same generation; `_outdated` the statuses that were held when an event was counted that changed them.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class LastStatuses:
         self._held = dict(remembered.held)
         self._refused: dict[RolloutKey, RolloutStatus] = {}
         self._former_stable: dict[RolloutKey, frozenset[str]] = {}
+        self._outdated: dict[RolloutKey, RolloutStatus] = {}
         self._event_counts = {key: event_counts[key] for key in self._statuses if key in event_counts}
 
     def update(
@@ -101,6 +102,8 @@ class LastStatuses:
                 reasons = ("RolloutDeleted",) if status.stable_hash == status.current_hash else _STABLE_EVENTS
                 if status.stable_hash and _has_grown(reasons, counts, view.event_counts):
                     self._former_stable[key] = self._former_stable.get(key, frozenset()) | {status.stable_hash}
+                if _has_grown(_REVISION_EVENTS, counts, view.event_counts):
+                    self._outdated.setdefault(key, status)
                 status = self._statuses[key] = _without_outdated(status, counts, view.event_counts)
         return replace(status, observed_at=shown_at)
 
@@ -128,6 +131,7 @@ class LastStatuses:
         previous = self._statuses.get(key)
         self._statuses[key] = status
         self._held.pop(key, None)
+        self._outdated.pop(key, None)
         same_spec = previous is not None and (previous.uid, previous.generation) == (status.uid, status.generation)
         if previous is None or not same_spec or not status.stable_hash:
             self._former_stable.pop(key, None)
@@ -135,7 +139,9 @@ class LastStatuses:
             self._former_stable[key] = self._former_stable.get(key, frozenset()) | {previous.stable_hash}
 
     def _forget(self, key: RolloutKey) -> None:
-        for by_key in (self._statuses, self._held, self._refused, self._former_stable, self._event_counts):
+        for by_key in (
+            self._statuses, self._held, self._refused, self._former_stable, self._outdated, self._event_counts,
+        ):  # fmt: skip # a table
             by_key.pop(key, None)
 
     def _is_believable(self, key: RolloutKey, status: RolloutStatus, now: float) -> bool:
@@ -143,6 +149,9 @@ class LastStatuses:
         previous = self._statuses.get(key)
         if previous is None or previous.uid != status.uid or now - self._shown_at(key) > self._grace:
             return True
+        outdated = self._outdated.get(key)
+        if outdated is not None and replace(outdated, observed_at=status.observed_at) == status:
+            return False  # what an API server had cached
         # Another object of the same name has no stable revision at first.
         if previous.stable_hash and not status.stable_hash:
             return True

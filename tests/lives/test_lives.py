@@ -21,9 +21,9 @@ LIMITS: Final[dict[str, dict[str, float]]] = {
     # Maximum percentages of wrong answers, of what holds now: lives are harder than recordings, since sources fail and
     # much happens at once. The aim are the limits of the recordings, in tests/rollouts/test_accuracy.py.
     "full": {"phase": 0.05, "progress": 0.05, "fraction": 0.1, "roles": 0.15, "health": 0.05, "alive": 0.0},
-    "no-state": {"phase": 0.05, "progress": 0.5, "fraction": 0.2, "roles": 0.6, "health": 0.0, "alive": 0.0},
+    "no-state": {"phase": 0.05, "progress": 0.3, "fraction": 0.2, "roles": 0.3, "health": 0.0, "alive": 0.0},
     "plain": {"phase": 0.05, "progress": 0.8, "fraction": 0.5, "roles": 1.1, "health": 0.0, "alive": 0.0},
-    "argo-only": {"phase": 0.05, "progress": 0.5, "fraction": 1.4, "roles": 0.0, "health": 0.0, "alive": 0.0},
+    "argo-only": {"phase": 0.05, "progress": 0.3, "fraction": 1.4, "roles": 0.0, "health": 0.0, "alive": 0.0},
 }
 UPDATE_LIMITS: Final = {"full": 1.5, "no-state": 3.5, "plain": 5.0, "argo-only": 5.0}
 """By how many percent the number of counted updates may differ."""
@@ -54,6 +54,8 @@ FORMER_FAILURES: Final = (
     (1032, "full"),
     (1051, "full"),
     (1076, "full"),
+    # A weight that left the canary with its last pods.
+    (191, "argo-only"),
 )
 """Seeds and variants that came out wrong once, and must stay right."""
 

@@ -243,6 +243,9 @@ def _leaving(
         is_dynamic = is_dynamic or (replicas.old < replicas.desired and replicas.updated > 0)
         if is_dynamic and deltas is not None and deltas.weight_updates:
             held = None
+    # The controller takes pods off the canary only after the weight.
+    if result.update_state is UpdateState.ABORTED and not replicas.updated:
+        held = 0.0
     is_exact = _is_shown_later(before, evidence)
     if is_dynamic and is_exact:
         return RouterWeight(None, is_exact=True, is_dynamic=True)  # the next page of rollout state will show it

@@ -18,7 +18,8 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Final
 
-from exporter.rollouts.inference.classify import NOTHING_NEW, Classification, Evidence, classify_update
+from exporter.rollouts.inference.classify import classify_update
+from exporter.rollouts.inference.evidence import NOTHING_NEW, Classification, Evidence
 from exporter.rollouts.inference.revisions import (
     EVENT_FIELDS,
     ahead_of_counters,

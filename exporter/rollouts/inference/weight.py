@@ -14,7 +14,7 @@ from exporter.rollouts.model import CANARY, RouterWeight, UpdateState
 from exporter.rollouts.replacing import replace
 
 if TYPE_CHECKING:
-    from exporter.rollouts.inference.classify import Classification, Evidence
+    from exporter.rollouts.inference.evidence import Classification, Evidence
     from exporter.rollouts.model import ControllerView, EventDeltas, ReplicaCounts
 
 _NONE: Final = RouterWeight(0.0)

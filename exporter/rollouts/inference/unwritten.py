@@ -1,0 +1,179 @@
+"""Which counted events are not in the status yet, and which writes are ahead of the phase.
+
+The work queue shows whether the reconciliation goes on that counted an event (`Evidence.is_unwritten`); where it does
+not, gauges, ReplicaSets and the phase of the tick before are compared.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from exporter.rollouts.inference import revisions
+from exporter.rollouts.inference.evidence import (
+    ABORT_EVENTS,
+    GAUGE_PERIOD,
+    NO_EVENTS,
+    PROMOTION_EVENTS,
+    REVISION_EVENTS,
+)
+from exporter.rollouts.model import BLUE_GREEN, CANARY, UpdateState
+
+if TYPE_CHECKING:
+    from exporter.rollouts.inference.evidence import Evidence
+    from exporter.rollouts.model import ControllerView, EventDeltas, ReplicaSet, RevisionHashes
+
+_FAILURE_EVENTS: Final = frozenset({"AnalysisRunFailed", "AnalysisRunError", "AnalysisRunInconclusive"})
+"""Events after which the controller aborts an update by itself."""
+
+
+def is_aborted_by_user(evidence: Evidence) -> bool:
+    """Return whether an abort was counted that is in the status already, although the phase does not show it yet.
+
+    A user aborts by writing the status; the controller counts aborts by analyses and deadlines before it writes them,
+    those by deadlines twice.
+    """
+    view, deltas, state = evidence.view, evidence.deltas, evidence.state
+    if deltas is None or deltas.aborts != 1 or state is None or evidence.is_overdue or view.phase == "Abort":
+        return False
+    if evidence.previous not in (UpdateState.UPDATING, UpdateState.ABORTED) or deltas.updates or deltas.completions:
+        return False
+    # What the controller has written since would show the abort, or that it was retried.
+    has_changed = (view.phase, view.replicas) != (state.phases.phase, state.replicas) or deltas.process_restarted
+    has_changed = has_changed or deltas.has_steps
+    is_written = has_changed and not evidence.is_unwritten
+    grown = (reason for reason, count in view.event_counts.items() if count > state.event_counts.get(reason, 0.0))
+    return not is_written and not _FAILURE_EVENTS.intersection(grown)
+
+
+def awaits_promotion(evidence: Evidence) -> bool:
+    """Return whether the last promotion that was counted is not in the status yet, since its reconciliation goes on."""
+    deltas, view, state = evidence.deltas, evidence.view, evidence.state
+    if deltas is None or not deltas.completions or not evidence.is_unwritten or evidence.is_overdue:
+        return False
+    # The weight goes from the canary to the stable revision once the promotion is written.
+    is_complete = state is not None and state.weight is not None and state.weight.fraction == 1.0
+    weights_before = deltas.updates + deltas.completed_steps - deltas.resumes + (not is_complete)
+    if deltas.weight_updates > weights_before:
+        return False
+    # The status that shows a promotion shows the phase Completed, too, if all is ready; blueGreen has it before.
+    is_new_phase = state is None or state.phases.phase != "Completed"
+    return view.phase != "Completed" or (view.strategy == BLUE_GREEN and not (is_new_phase and not _is_analysed(view)))
+
+
+def _is_analysed(view: ControllerView) -> bool:
+    """Return whether AnalysisRuns of a rollout were counted."""
+    return any(reason.startswith("AnalysisRun") for reason in view.event_counts)
+
+
+def awaits_revision(evidence: Evidence, deltas: EventDeltas) -> bool:
+    """Return whether a new revision was counted, but is not in the status yet: nothing shows its pods."""
+    view, before = evidence.view, evidence.replicas_before
+    if evidence.previous is UpdateState.ABORTED or deltas.updates != 1 or deltas.completions:
+        return False
+    if not evidence.is_unwritten or evidence.is_overdue or view.replicas is None or before is None:
+        return False
+    is_former = view.replicas.updated >= before.updated and view.replicas.old <= before.old
+    return is_former and not deltas.has_steps
+
+
+def is_retried_since(evidence: Evidence) -> bool:
+    """Return whether an update whose abort was counted at an earlier tick goes on: it was aborted and retried since."""
+    deltas, state = evidence.deltas, evidence.state
+    if deltas is None or state is None or not 0 < state.pending_since < evidence.now:
+        return False
+    is_written = evidence.reconciling_since is not None and not evidence.is_unwritten
+    return is_written or deltas.has_steps
+
+
+def is_retried(evidence: Evidence) -> bool:
+    """Return whether an aborted update goes on although the phase is still Abort: the retry's first events are sent."""
+    deltas, view = evidence.deltas, evidence.view
+    if deltas is None or view.phase != "Abort" or not evidence.is_unwritten or evidence.is_overdue:
+        return False
+    is_known = evidence.previous in (UpdateState.ABORTED, UpdateState.UPDATING)
+    return is_known and deltas.has_steps and not (deltas.updates or deltas.aborts)
+
+
+def unwritten_events(evidence: Evidence, hashes: RevisionHashes, *, aborted: bool) -> frozenset[str]:
+    """Return the counted events that hashes do not show yet."""
+    deltas, previous = evidence.deltas, evidence.hashes
+    # Another process may have counted before what its predecessor wrote.
+    if deltas is None or (deltas.process_restarted and not evidence.is_unwritten):
+        return NO_EVENTS
+    pending = NO_EVENTS
+    if deltas.updates and hashes.current == previous.current and _is_same_number(hashes, previous, deltas):
+        pending |= REVISION_EVENTS
+    # Of a settled rollout with no new revision only the first deploy can still be counted.
+    is_moving = deltas.updates > 0 or evidence.previous is not UpdateState.SETTLED
+    if deltas.completions and hashes.stable == previous.stable and is_moving:
+        pending |= PROMOTION_EVENTS
+    is_same = (hashes.current, hashes.stable) == (previous.current, previous.stable)
+    if deltas.aborts and not aborted and is_same and evidence.previous is UpdateState.UPDATING:
+        pending |= ABORT_EVENTS
+    return pending
+
+
+def _is_same_number(hashes: RevisionHashes, previous: RevisionHashes, deltas: EventDeltas) -> bool:
+    """Return whether an unchanged current revision was not left and taken up again, which raises its number."""
+    if hashes.number and previous.number:
+        return hashes.number == previous.number
+    return deltas.updates == 1
+
+
+def is_status_behind(evidence: Evidence, ordered: list[ReplicaSet]) -> bool:
+    """Return whether the status does not show the newest revision yet.
+
+    The controller creates the ReplicaSet of a new revision before it writes the status.
+    """
+    if evidence.is_overdue or len(ordered) == 1:
+        return False
+    is_written = _is_creation_over(evidence, ordered)
+    if is_written is not None:
+        return not is_written and evidence.hashes.current == ordered[-2].hash
+    return (
+        revisions.is_status_behind(ordered, evidence.hashes.current, evidence.view, evidence.replicas_before)
+        or shows_former_abort(evidence)
+        or _shows_former_promotion(evidence, ordered)
+    )
+
+
+def _is_creation_over(evidence: Evidence, ordered: list[ReplicaSet]) -> bool | None:
+    """Return whether the reconciliation is over that created the newest ReplicaSet; None if that is unknown."""
+    newest, since = ordered[-1], evidence.reconciling_since
+    is_youngest = all(newest.created_at > replica_set.created_at for replica_set in ordered[:-1])
+    # Creation times are whole seconds.
+    created_until = newest.created_at + 1 + GAUGE_PERIOD
+    if since is None or not is_youngest or evidence.now <= created_until:
+        return False if since is not None and is_youngest and since <= created_until else None
+    # A ReplicaSet that was taken up again may be the youngest, too.
+    is_new = evidence.deltas is not None and evidence.deltas.new_replica_sets > 0
+    return since > created_until if is_new else None
+
+
+def shows_former_abort(evidence: Evidence) -> bool:
+    """Return whether the phase is still that of the revision that was aborted before the newest one."""
+    deltas = evidence.deltas
+    return (
+        evidence.view.phase == "Abort"
+        and evidence.previous is UpdateState.ABORTED
+        and deltas is not None
+        and deltas.updates > 0
+        and not deltas.aborts
+    )
+
+
+def _shows_former_promotion(evidence: Evidence, ordered: list[ReplicaSet]) -> bool:
+    """Return whether the phase Completed is still that of the revision before the newest one.
+
+    A canary has it once promoted, and no promotion of the newest one was counted.
+    """
+    deltas, newest, before = evidence.deltas, ordered[-1], ordered[-2]
+    return (
+        (evidence.view.phase, evidence.view.strategy) == ("Completed", CANARY)
+        and evidence.previous is UpdateState.SETTLED
+        and evidence.hashes.current == before.hash
+        and newest.created_at > before.created_at
+        and deltas is not None
+        and deltas.updates == 1
+        and not (deltas.completions or deltas.process_restarted)
+    )

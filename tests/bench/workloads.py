@@ -76,7 +76,7 @@ WORKLOADS: Final[Mapping[str, Workload]] = {
     workload.name: workload
     for workload in (
         Workload("small", Size(50, 500), 15.0, 2, modes=("whole",)),
-        Workload("argo", Size(10_000, 0), 10.0, 3),
+        Workload("argo", Size(10_000, 0), 10.0, 2),
         Workload("big", Size(10_000, 10_000), 10.0, 2),
         Workload("reconciled", Size(10_000, 0), 10.0, 2, ("vmagent",), ("whole",), counters="rollout_reconcile"),
         Workload("events", Size(10_000, 0), 8.0, 2, (), ("whole",), counters="rollout_events_total"),

@@ -104,7 +104,7 @@ def delivery_table(figures: Figures) -> str:
         ("points", lambda row: f"{row['points_per_cycle']:,.0f}"),
         ("sent", lambda row: f"{row['sent_kb_per_cycle']:,.0f} kB"),
         ("to disk", lambda row: f"{row['disk_kb_per_cycle']:,.0f} kB"),
-        ("loop held at most", lambda row: f"{row['hold_s'] * 1000:.0f} ms"),
+        ("loop held, last cycle", lambda row: f"{row['hold_s'] * 1000:.0f} ms"),
     )
     lines = [f"| work | {' | '.join(name for name, _ in columns)} |", "|---" * (1 + len(columns)) + "|"]
     for work in _TITLES:
@@ -197,7 +197,7 @@ TARGETS: Final = (
     _row_target("argo: first push after the first scrape", "argo", "after_scrape_s", 2, "{:.1f} s"),
     _row_target("big: CPU of the first cycle", "big", "cold_cpu_s", 8, "{:.1f} s"),
     _row_target("events: CPU of a cycle", "events", _CPU, 2, "{:.1f} s"),
-    _row_target("big: the event loop is held at most", "big", "hold_s", 0.05, "{:.2f} s"),
+    _row_target("big: the event loop is held, last cycle", "big", "hold_s", 0.05, "{:.2f} s"),
     _row_target(
         "30,000 rollouts, 60,000 pods, one core: CPU of a cycle of 15 s", "30k", _CPU, 15, "{:.1f} s", "default"
     ),

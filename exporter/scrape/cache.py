@@ -87,8 +87,7 @@ class ScrapedSeries(Series):
         names, values = _frame_labels('""'.join(pieces[::2])), pieces[1::2]
         if "\\" in text or "" in values or "__name__" in names:
             return _parse_labels(_find_labels(text))
-        # Strings are interned: names of pods and rollouts are in many series.
-        return tuple(zip(names, map(intern, values), strict=True))
+        return tuple(zip(names, map(_shared, values), strict=True))
 
 
 class LazySeries(Sequence[Series]):
@@ -143,21 +142,22 @@ class SeriesCache:
         Raises LineError: `syntax`, `utf8`, `repeated_label`, `too_many_labels`.
         """
         pieces = text.split(b'"')
-        name = self._frames.get(b'"'.join(pieces[::2]))
+        frame = b'""'.join(pieces[::2])
+        name = self._frames.get(frame)
         has_escape, is_closed = b"\\" in text, len(pieces) % 2 == 1
         if name is None or has_escape or not is_closed or not text.isascii():
-            return self._intern_by_grammar(text)
+            return self._intern_by_grammar(text, frame)
         if not self.retained:
             return ScrapedSeries(name, text)
         if self._by_canonical_text or not all(pieces[1::2]):
-            return self._intern_by_grammar(text)
+            return self._intern_by_grammar(text, frame)
         series = self._by_text.get(text)
         if series is None:
             series = self._by_text[text] = ScrapedSeries(name, text)
         return series
 
-    def _intern_by_grammar(self, text: bytes) -> Series | None:
-        """Do the same for a text of any form."""
+    def _intern_by_grammar(self, text: bytes, frame: bytes) -> Series | None:
+        """Do the same for a text of any form, and remember its frame if that is one of valid texts."""
         decoded = _decode(text)
         match = _SERIES.fullmatch(decoded)
         if match is None:
@@ -169,7 +169,7 @@ class SeriesCache:
         canonical = _canonical_text(name, decoded, _LABELS.findall(match["labels"] or ""))
         is_usable = "\\" not in decoded and (canonical is decoded or not self.retained)
         if is_usable and len(self._frames) < _MAX_FRAMES:
-            self._frames[b'"'.join(text.split(b'"')[::2])] = name
+            self._frames[frame] = name
         if not self.retained:
             return ScrapedSeries(name, text)
         series = self._by_text.get(canonical.encode()) or self._find_by_canonical_text(canonical)
@@ -219,14 +219,18 @@ def _frame_labels(frame: str) -> tuple[str, ...]:
     return tuple([intern(name) for name, _ in _find_labels(frame)])
 
 
+def _shared(value: str) -> str:
+    """Return a label value, interned unless it is long: names of pods and rollouts are in many series."""
+    return intern(value) if len(value) <= _MAX_INTERNED_LENGTH else value
+
+
 def _parse_labels(pairs: list[tuple[str, str]]) -> Labels:
     """Return the labels of pairs as written."""
     return tuple(
         [
-            (intern(name), intern(text) if len(text) <= _MAX_INTERNED_LENGTH else text)
+            (intern(name), _shared(unescape(value) if "\\" in value else value))
             for name, value in pairs
             if value and name != "__name__"
-            for text in (unescape(value) if "\\" in value else value,)
         ]
     )
 

@@ -217,3 +217,13 @@ def test_the_cache_stays_bounded_while_pods_come_and_go() -> None:
         cache.store("a", {"g": family})
         cache.evict({"a"})
         assert len(cache.series_cache("g", MetricType.GAUGE)._by_text) <= 4 * len(family) + 64 + 10
+
+
+@pytest.mark.parametrize("text", ['g{{a="{}"}}', 'g{{a="{}",b=""}}'], ids=["by its frame", "by the grammar"])
+@pytest.mark.parametrize(("length", "is_shared"), [(100, True), (101, False)])
+def test_a_label_value_is_one_object_for_all_series_unless_it_is_long(
+    text: str, length: int, *, is_shared: bool
+) -> None:
+    values = [dict(interned(ScrapeCache(), text.format("x" * length).encode()).labels)["a"] for _ in range(2)]
+    assert values == ["x" * length] * 2
+    assert (values[0] is values[1]) == is_shared

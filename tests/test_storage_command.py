@@ -23,7 +23,7 @@ from exporter.storage import Storage
 from exporter.storage.model import CycleCommit, QueuedRequest
 
 from .otlp.backend import Backend, status
-from .otlp.helpers import gauge, snapshot
+from .otlp.helpers import all_requests, gauge, snapshot
 from .otlp.pipeline import put_all
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class _Service:
 
     async def enqueue(self, *numbers: float) -> None:
         points = gauge("x", *(({"i": str(i)}, i) for i in numbers))
-        await put_all(self.storage, await self.delivery.producer.requests(snapshot(points)))
+        await put_all(self.storage, await all_requests(self.delivery.producer, snapshot(points)))
 
     async def until_sent(self) -> None:
         async with asyncio.timeout(20):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 
     from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
+    from exporter.otlp.delivery.producer import RequestProducer
     from exporter.otlp.encode.protobuf import ExportRequest
+    from exporter.storage.model import QueuedRequest
 
 TIMESTAMP = 1_700_000_000.123
 NANOS = 1_700_000_000_123_000_000
@@ -78,3 +81,9 @@ def only_point(*families: MetricFamily, stale: Iterable[MetricFamily] = (), iden
     _, (metric,) = encode(*families, stale=stale, identity=identity)
     (point,) = points(metric)
     return point
+
+
+async def all_requests(producer: RequestProducer, snapshot: MetricsSnapshot) -> list[QueuedRequest]:
+    """Return the requests of a snapshot as a cycle commits them, all at once."""
+    (requests,) = [part async for part in producer.parts(snapshot, sys.maxsize)]
+    return requests

@@ -17,7 +17,7 @@ from exporter.storage import Storage
 from exporter.storage.clock import Clocks
 from exporter.storage.model import StorageConfig, StorageLimits
 
-from .helpers import IDENTITY, TIMESTAMP, gauge, snapshot
+from .helpers import IDENTITY, TIMESTAMP, all_requests, gauge, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -62,7 +62,7 @@ class Pipeline:
 
     async def enqueue(self, *numbers: float) -> None:
         points = gauge("x", *(({"i": str(i)}, i) for i in numbers))
-        await put_all(self.storage, await self.producer.requests(snapshot(points)))
+        await put_all(self.storage, await all_requests(self.producer, snapshot(points)))
 
     async def deliver(self, *numbers: float) -> None:
         """Enqueue one snapshot and run the sender until the queue is empty."""

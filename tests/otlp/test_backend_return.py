@@ -23,7 +23,7 @@ from exporter.storage import Storage
 from exporter.storage.model import StorageConfig
 
 from .grpc_backend import GrpcBackend
-from .helpers import IDENTITY, gauge, snapshot
+from .helpers import IDENTITY, all_requests, gauge, snapshot
 from .pipeline import put_all
 from .raw_server import serve_raw, unresponsive_socket
 
@@ -45,7 +45,7 @@ async def deliver_one_point(transport: Transport) -> AsyncIterator[DeliveryAccou
     storage = Storage(StorageConfig(), accounting)
     sender = Sender(storage, transport, accounting, BackoffPolicy(retry.initial, retry.longest))
     producer = RequestProducer(Encoder(IDENTITY), asyncio.to_thread)
-    await put_all(storage, await producer.requests(snapshot(gauge("x", ({}, 1)))))
+    await put_all(storage, await all_requests(producer, snapshot(gauge("x", ({}, 1)))))
     running = asyncio.create_task(sender.run())
     yield accounting
     running.cancel()

@@ -12,7 +12,7 @@ from exporter.otlp.delivery.producer import RequestProducer
 from exporter.otlp.encode.encoder import Encoder
 
 from .backend import values
-from .helpers import IDENTITY, TIMESTAMP, gauge, snapshot
+from .helpers import IDENTITY, TIMESTAMP, all_requests, gauge, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ SNAPSHOT = snapshot(gauge("x", *(({"i": str(i)}, i) for i in range(1000))))
 @pytest.mark.parametrize("gzip", [True, False])
 async def test_a_snapshot_becomes_requests_of_bounded_size(*, gzip: bool) -> None:
     producer = RequestProducer(Encoder(IDENTITY, max_points=300), asyncio.to_thread, gzip=gzip)
-    requests = await producer.requests(SNAPSHOT)
+    requests = await all_requests(producer, SNAPSHOT)
     assert [request.points for request in requests] == [300, 300, 300, 100]
     assert {request.timestamp for request in requests} == {TIMESTAMP}
     assert {is_gzip(request.body) for request in requests} == {gzip}
@@ -37,7 +37,8 @@ async def test_parts_are_the_requests_in_order(size: int, lengths: list[int]) ->
     producer = RequestProducer(Encoder(IDENTITY, max_points=300), asyncio.to_thread)
     parts = [part async for part in producer.parts(SNAPSHOT, size)]
     assert [len(part) for part in parts] == lengths
-    assert [request.body for part in parts for request in part] == [r.body for r in await producer.requests(SNAPSHOT)]
+    bodies = [request.body for request in await all_requests(producer, SNAPSHOT)]
+    assert [request.body for part in parts for request in part] == bodies
 
 
 async def test_a_snapshot_without_points_is_one_part_without_requests() -> None:
@@ -60,5 +61,6 @@ async def test_other_tasks_run_between_two_requests() -> None:
         encoded.extend([request] if request is not None else [])
         return request
 
-    await asyncio.gather(RequestProducer(Encoder(IDENTITY, max_points=300), on_worker).requests(SNAPSHOT), other_task())
+    producer = RequestProducer(Encoder(IDENTITY, max_points=300), on_worker)
+    await asyncio.gather(all_requests(producer, SNAPSHOT), other_task())
     assert observed == [1, 2, 3]

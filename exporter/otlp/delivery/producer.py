@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,10 +26,6 @@ class RequestProducer:
     encoder: Encoder
     run_on_worker: RunOnWorker
     gzip: bool = True
-
-    async def requests(self, snapshot: MetricsSnapshot) -> list[QueuedRequest]:
-        """Return all requests of a snapshot."""
-        return [request async for part in self.parts(snapshot, sys.maxsize) for request in part]
 
     async def parts(self, snapshot: MetricsSnapshot, size: int) -> AsyncIterator[list[QueuedRequest]]:
         """Yield the requests of a snapshot, `size` at once, as soon as they are encoded; at least one list."""

@@ -33,7 +33,7 @@ class PassThrough:
         self.type_conflicts = 0
         self._policy = policy
         self._pod_labels = SeriesFilter(lambda labels: (labels.get("namespace", ""), labels.get("pod", "")))
-        self._events = SeriesFilter(self._passes_event)
+        self._events = _event_filter(policy.passes_event) if policy.passes_event is not None else None
         self._namespaces: dict[str, SeriesFilter[str]] = {}
 
     def families(
@@ -61,13 +61,9 @@ class PassThrough:
 
     def _selected_events(self, family: MetricFamily) -> MetricFamily:
         """Drop the series of events that are not selected; other families stay as they are."""
-        if family.name != EVENTS or self._policy.passes_event is None:
+        if family.name != EVENTS or self._events is None:
             return family
         return self._events.filter(family, bool)
-
-    def _passes_event(self, labels: Mapping[str, str]) -> bool:
-        passes_event = self._policy.passes_event
-        return passes_event is None or passes_event(labels.get("type", ""), labels.get("reason", ""))
 
     def _in_allowed_namespaces(self, family: MetricFamily) -> MetricFamily:
         """Drop the series of namespaces that are not tracked."""
@@ -127,6 +123,10 @@ class SeriesFilter(Generic[T]):
         series = tuple(compress(batch.series, passing)) if same is None else same.filtered.series
         values = array("d", compress(batch.values, passing))
         return _FilteredBatch(batch, keys, passing, SampleBatch(series, values, start_times, interned=batch.interned))
+
+
+def _event_filter(passes_event: Callable[[str, str], bool]) -> SeriesFilter[bool]:
+    return SeriesFilter(lambda labels: passes_event(labels.get("type", ""), labels.get("reason", "")))
 
 
 def _merge(families: Sequence[MetricFamily]) -> MetricFamily:

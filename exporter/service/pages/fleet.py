@@ -104,8 +104,8 @@ def matching_entries(fleet: Fleet, query: FleetQuery) -> list[FleetEntry]:
 
 
 def page_of(entries: Sequence[FleetEntry], page: int) -> Sequence[FleetEntry]:
-    """Return the entries of a page, counted from 1, of the last one if there are fewer."""
-    start = (min(max(page, 1), last_page(entries)) - 1) * PAGE_ROWS
+    """Return the entries of a page, from 1 to `last_page`."""
+    start = (page - 1) * PAGE_ROWS
     return entries[start : start + PAGE_ROWS]
 
 

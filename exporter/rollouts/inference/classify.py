@@ -23,9 +23,9 @@ from exporter.rollouts.inference.evidence import (
 from exporter.rollouts.inference.unwritten import (
     awaits_promotion,
     is_aborted_by_user,
+    is_newest_unwritten,
     is_retried,
     is_retried_since,
-    is_status_behind,
     unwritten_events,
 )
 from exporter.rollouts.model import CANARY, NO_HASHES, RevisionHashes, UpdateState
@@ -113,7 +113,7 @@ def by_revisions(evidence: Evidence) -> Classification | None:
     ordered = revisions.by_number(workload.replica_sets)
     if not ordered:
         return None
-    is_behind = is_status_behind(evidence, ordered)
+    is_behind = is_newest_unwritten(evidence, ordered)
     if deltas is not None and not is_behind and awaits_promotion(evidence):
         deltas = replace(deltas, completions=deltas.completions - 1)
     hashes = revisions.hashes_by_revision(

@@ -79,6 +79,11 @@ class Evidence:
         counted_at = self.state.pending_since if self.state is not None and self.state.pending_since else self.now
         return self.reconciling_since is not None and self.reconciling_since <= counted_at + GAUGE_PERIOD
 
+    @property
+    def awaits_status(self) -> bool:
+        """Whether the status of the newest events is still to be written, for no longer than that may take."""
+        return self.is_unwritten and not self.is_overdue
+
     def is_outdated(self, observed_at: float) -> bool:
         """Return whether the counters showed a transition after a source was scraped (`observed_at`, Unix seconds)."""
         if self.state is None or self.deltas is None:

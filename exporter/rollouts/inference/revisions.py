@@ -75,6 +75,11 @@ def is_mid_update(view: ControllerView) -> bool:
     return view.phase == "Paused" or (replicas is not None and replicas.updated_available < replicas.desired)
 
 
+def is_analysed(view: ControllerView) -> bool:
+    """Return whether AnalysisRuns of a rollout were counted."""
+    return any(reason.startswith("AnalysisRun") for reason in view.event_counts)
+
+
 def may_be_promoted_before(view: ControllerView, update_state: UpdateState, deltas: EventDeltas) -> bool:
     """Return whether, of a promotion and a revision in one interval, either may have come first.
 
@@ -84,8 +89,7 @@ def may_be_promoted_before(view: ControllerView, update_state: UpdateState, delt
     open_count = deltas.updates - deltas.completions + (update_state is UpdateState.UPDATING)
     is_switched = view.strategy == BLUE_GREEN and view.phase == "Completed"
     has_old_pods = view.replicas is not None and view.replicas.old > 0
-    has_analysis = any(reason.startswith("AnalysisRun") for reason in view.event_counts)
-    return is_switched and has_old_pods and has_analysis and deltas.updates > 0 and open_count > 0
+    return is_switched and has_old_pods and is_analysed(view) and deltas.updates > 0 and open_count > 0
 
 
 def carry_forward(update_state: UpdateState, previous: RevisionHashes, deltas: EventDeltas | None) -> RevisionHashes:

@@ -20,7 +20,7 @@ from exporter.rollouts.model import BLUE_GREEN, CANARY, UpdateState
 
 if TYPE_CHECKING:
     from exporter.rollouts.inference.evidence import Evidence
-    from exporter.rollouts.model import ControllerView, EventDeltas, ReplicaSet, RevisionHashes
+    from exporter.rollouts.model import EventDeltas, ReplicaSet, RevisionHashes
 
 _FAILURE_EVENTS: Final = frozenset({"AnalysisRunFailed", "AnalysisRunError", "AnalysisRunInconclusive"})
 """Events after which the controller aborts an update by itself."""
@@ -48,7 +48,7 @@ def is_aborted_by_user(evidence: Evidence) -> bool:
 def awaits_promotion(evidence: Evidence) -> bool:
     """Return whether the last promotion that was counted is not in the status yet, since its reconciliation goes on."""
     deltas, view, state = evidence.deltas, evidence.view, evidence.state
-    if deltas is None or not deltas.completions or not evidence.is_unwritten or evidence.is_overdue:
+    if deltas is None or not deltas.completions or not evidence.awaits_status:
         return False
     # The weight goes from the canary to the stable revision once the promotion is written.
     is_complete = state is not None and state.weight is not None and state.weight.fraction == 1.0
@@ -57,12 +57,8 @@ def awaits_promotion(evidence: Evidence) -> bool:
         return False
     # The status that shows a promotion shows the phase Completed, too, if all is ready; blueGreen has it before.
     is_new_phase = state is None or state.phases.phase != "Completed"
-    return view.phase != "Completed" or (view.strategy == BLUE_GREEN and not (is_new_phase and not _is_analysed(view)))
-
-
-def _is_analysed(view: ControllerView) -> bool:
-    """Return whether AnalysisRuns of a rollout were counted."""
-    return any(reason.startswith("AnalysisRun") for reason in view.event_counts)
+    is_before_switch = not is_new_phase or revisions.is_analysed(view)
+    return view.phase != "Completed" or (view.strategy == BLUE_GREEN and is_before_switch)
 
 
 def awaits_revision(evidence: Evidence, deltas: EventDeltas) -> bool:
@@ -70,7 +66,7 @@ def awaits_revision(evidence: Evidence, deltas: EventDeltas) -> bool:
     view, before = evidence.view, evidence.replicas_before
     if evidence.previous is UpdateState.ABORTED or deltas.updates != 1 or deltas.completions:
         return False
-    if not evidence.is_unwritten or evidence.is_overdue or view.replicas is None or before is None:
+    if not evidence.awaits_status or view.replicas is None or before is None:
         return False
     is_former = view.replicas.updated >= before.updated and view.replicas.old <= before.old
     return is_former and not deltas.has_steps
@@ -88,7 +84,7 @@ def is_retried_since(evidence: Evidence) -> bool:
 def is_retried(evidence: Evidence) -> bool:
     """Return whether an aborted update goes on although the phase is still Abort: the retry's first events are sent."""
     deltas, view = evidence.deltas, evidence.view
-    if deltas is None or view.phase != "Abort" or not evidence.is_unwritten or evidence.is_overdue:
+    if deltas is None or view.phase != "Abort" or not evidence.awaits_status:
         return False
     is_known = evidence.previous in (UpdateState.ABORTED, UpdateState.UPDATING)
     return is_known and deltas.has_steps and not (deltas.updates or deltas.aborts)
@@ -120,7 +116,7 @@ def _is_same_number(hashes: RevisionHashes, previous: RevisionHashes, deltas: Ev
     return deltas.updates == 1
 
 
-def is_status_behind(evidence: Evidence, ordered: list[ReplicaSet]) -> bool:
+def is_newest_unwritten(evidence: Evidence, ordered: list[ReplicaSet]) -> bool:
     """Return whether the status does not show the newest revision yet.
 
     The controller creates the ReplicaSet of a new revision before it writes the status.

@@ -11,6 +11,7 @@ from exporter.metrics import Source
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.service.wiring import tracking_policy
 from tests.recorded import ARTICLE
+from tests.rollouts.lagging import fraction, in_progress
 from tests.rollouts.pages import (
     PageReplicaSet,
     PageRollout,
@@ -36,14 +37,6 @@ STATUS: Final = PageStatus("old", "new", 7, weight=50, health="Paused")
 
 def process(tracker: RolloutTracker, *results: ScrapeResult) -> MetricsSnapshot:
     return tracker.process(results[0].scraped_at, results)
-
-
-def fraction(snapshot: MetricsSnapshot) -> float | None:
-    return series_values(snapshot.families, FRACTION).get(())
-
-
-def in_progress(snapshot: MetricsSnapshot) -> float | None:
-    return series_values(snapshot.families, PROGRESS).get(("canary",))
 
 
 def mid_canary() -> RolloutTracker:

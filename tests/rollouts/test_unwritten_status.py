@@ -14,18 +14,17 @@ from exporter.metrics import Source
 from exporter.rollouts.inputs.work_queue import reconciling_since
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.scrape.response import ScrapeRequest
+from tests.rollouts.lagging import FIRST_DEPLOY, PAUSED, POLICY, SETTLED, Watch, changed, in_progress
 from tests.rollouts.pages import (
     PageReplicaSet,
     PageRollout,
     PageStatus,
     WorkQueue,
     controller_page,
-    kube_page,
     parse_page,
     status_page,
     update_results,
 )
-from tests.rollouts.test_lagging_sources import FIRST_DEPLOY, PAUSED, POLICY, SETTLED, changed, in_progress
 
 if TYPE_CHECKING:
     from exporter.metrics import MetricsSnapshot
@@ -40,70 +39,69 @@ def running(seconds: float) -> WorkQueue:
     return WorkQueue(seconds, in_work=1)
 
 
-class Watch:
+class QueueWatch(Watch):
     """Gives pages to a tracker, 15 s apart, each with what is in work."""
 
     def __init__(self, *, shows_pods: bool = False) -> None:
-        self.tracker, self.now, self.shows_pods = RolloutTracker(POLICY), 0.0, shows_pods
+        super().__init__()
+        self.shows_pods = shows_pods
 
-    def see(self, rollout: PageRollout, work: WorkQueue = IDLE, *pods: PageReplicaSet) -> MetricsSnapshot:
-        self.now += 15
-        results = [controller_page(self.now, rollout, work=work)]
-        results += [kube_page(self.now, *(pods or (OLD,)))] if self.shows_pods else []
-        return self.tracker.process(self.now, results)
+    def see_work(self, rollout: PageRollout, work: WorkQueue = IDLE, *pods: PageReplicaSet) -> MetricsSnapshot:
+        """Return what is exported after the next tick; without `pods` those of the old revision are shown."""
+        return self.see(rollout, work, *([pods or (OLD,)] if self.shows_pods else []))
 
 
 @SOURCES
 def test_an_update_ends_once_the_reconciliation_that_counted_its_promotion_is_over(*, shows_pods: bool) -> None:
-    watch, complete = Watch(shows_pods=shows_pods), changed(PAUSED, "Progressing", (4, 4, 8, 0))
+    watch, complete = QueueWatch(shows_pods=shows_pods), changed(PAUSED, "Progressing", (4, 4, 8, 0))
     pods = (OLD, replace(NEW, pod_count=4))
-    watch.see(SETTLED)
-    watch.see(complete, IDLE, *pods)
+    watch.see_work(SETTLED)
+    watch.see_work(complete, IDLE, *pods)
     counted = changed(complete, RolloutCompleted=1)
-    assert in_progress(watch.see(counted, running(3), *pods)) == 1.0
-    assert in_progress(watch.see(counted, running(18), *pods)) == 1.0
-    snapshot = watch.see(counted, IDLE, *pods)
+    assert in_progress(watch.see_work(counted, running(3), *pods)) == 1.0
+    assert in_progress(watch.see_work(counted, running(18), *pods)) == 1.0
+    snapshot = watch.see_work(counted, IDLE, *pods)
     assert in_progress(snapshot) == 0.0
     assert update_results(snapshot) == {"promoted": 1}
 
 
 @SOURCES
 def test_a_later_reconciliation_does_not_hold_up_a_promotion(*, shows_pods: bool) -> None:
-    watch, complete = Watch(shows_pods=shows_pods), changed(PAUSED, "Progressing", (4, 4, 8, 0))
+    watch, complete = QueueWatch(shows_pods=shows_pods), changed(PAUSED, "Progressing", (4, 4, 8, 0))
     pods = (OLD, replace(NEW, pod_count=4))
-    watch.see(SETTLED)
-    watch.see(complete, IDLE, *pods)
+    watch.see_work(SETTLED)
+    watch.see_work(complete, IDLE, *pods)
     counted = changed(complete, RolloutCompleted=1)
-    watch.see(counted, running(3), *pods)
-    assert in_progress(watch.see(counted, running(2), *pods)) == 0.0
+    watch.see_work(counted, running(3), *pods)
+    assert in_progress(watch.see_work(counted, running(2), *pods)) == 0.0
 
 
 def test_a_weight_that_is_set_after_all_steps_is_that_of_a_promoted_revision() -> None:
-    watch = Watch()
-    watch.see(SETTLED)
+    watch = QueueWatch()
+    watch.see_work(SETTLED)
     before = changed(replace(PAUSED, router="Nginx"), "Progressing", (4, 4, 8, 0), TrafficWeightUpdated=2)
-    watch.see(before)
+    watch.see_work(before)
     # The pause of the last step ended, all weight went to the canary, which was promoted, and is the stable one now.
     ended = changed(before, RolloutStepCompleted=1, RolloutResumed=1, RolloutCompleted=1, TrafficWeightUpdated=2)
-    assert in_progress(watch.see(ended, running(3))) == 0.0
+    assert in_progress(watch.see_work(ended, running(3))) == 0.0
 
 
 def test_a_rollout_is_settled_until_the_status_of_its_new_revision_is_written() -> None:
-    watch = Watch()
-    watch.see(SETTLED)
+    watch = QueueWatch()
+    watch.see_work(SETTLED)
     # Phase Progressing: it has been scaled.
     counted = changed(SETTLED, "Progressing", (8, 4, 4, 0), RolloutUpdated=1, NewReplicaSetCreated=1)
-    assert in_progress(watch.see(counted, running(3))) == 0.0
-    assert in_progress(watch.see(changed(counted, replicas=(8, 0, 8, 0)))) == 1.0
+    assert in_progress(watch.see_work(counted, running(3))) == 0.0
+    assert in_progress(watch.see_work(changed(counted, replicas=(8, 0, 8, 0)))) == 1.0
 
 
 def test_an_update_is_superseded_once_the_status_of_the_next_revision_is_written() -> None:
-    watch = Watch()
-    watch.see(SETTLED)
-    watch.see(PAUSED)
+    watch = QueueWatch()
+    watch.see_work(SETTLED)
+    watch.see_work(PAUSED)
     counted = changed(PAUSED, RolloutUpdated=1, NewReplicaSetCreated=1)
-    assert update_results(watch.see(counted, running(3))) == {}
-    assert update_results(watch.see(changed(counted, "Progressing", (4, 0, 5, 0)))) == {"superseded": 1}
+    assert update_results(watch.see_work(counted, running(3))) == {}
+    assert update_results(watch.see_work(changed(counted, "Progressing", (4, 0, 5, 0)))) == {"superseded": 1}
 
 
 def test_what_a_new_leader_has_counted_waits_for_the_status_too() -> None:
@@ -120,48 +118,48 @@ def test_what_a_new_leader_has_counted_waits_for_the_status_too() -> None:
 
 @SOURCES
 def test_an_aborted_update_that_pauses_again_was_retried_whatever_the_phase(*, shows_pods: bool) -> None:
-    watch, pods = Watch(shows_pods=shows_pods), (OLD, NEW)
-    watch.see(SETTLED)
-    watch.see(PAUSED, IDLE, *pods)
+    watch, pods = QueueWatch(shows_pods=shows_pods), (OLD, NEW)
+    watch.see_work(SETTLED)
+    watch.see_work(PAUSED, IDLE, *pods)
     aborted = changed(PAUSED, "Abort", RolloutAborted=1)
-    assert in_progress(watch.see(aborted, IDLE, *pods)) == 0.0
+    assert in_progress(watch.see_work(aborted, IDLE, *pods)) == 0.0
     retried = changed(aborted, RolloutPaused=1)
-    assert in_progress(watch.see(retried, running(3), *pods)) == 1.0
-    assert in_progress(watch.see(retried, running(18), *pods)) == 1.0
-    snapshot = watch.see(changed(retried, "Paused"), IDLE, *pods)
+    assert in_progress(watch.see_work(retried, running(3), *pods)) == 1.0
+    assert in_progress(watch.see_work(retried, running(18), *pods)) == 1.0
+    snapshot = watch.see_work(changed(retried, "Paused"), IDLE, *pods)
     assert in_progress(snapshot) == 1.0
     assert update_results(snapshot) == {"aborted": 1}
 
 
 def test_an_abort_in_the_analysis_after_the_switch_is_no_retry() -> None:
-    watch, kind = Watch(), "blueGreen"
+    watch, kind = QueueWatch(), "blueGreen"
     events = {**FIRST_DEPLOY, "AnalysisRunRunning": 1}
     switched = PageRollout("Progressing", (4, 4, 4, 4), {**events, "RolloutUpdated": 2}, strategy=kind)
-    watch.see(PageRollout("Completed", events=FIRST_DEPLOY, strategy=kind))
-    watch.see(switched)
+    watch.see_work(PageRollout("Completed", events=FIRST_DEPLOY, strategy=kind))
+    watch.see_work(switched)
     counted = changed(switched, "Completed", RolloutAborted=1, AnalysisRunFailed=1)
-    assert in_progress(watch.see(counted, running(3)), kind) == 1.0
-    snapshot = watch.see(changed(counted, "Abort"))
+    assert in_progress(watch.see_work(counted, running(3)), kind) == 1.0
+    snapshot = watch.see_work(changed(counted, "Abort"))
     assert in_progress(snapshot, kind) == 0.0
     assert update_results(snapshot) == {"aborted": 1}
 
 
 @pytest.mark.parametrize(("seconds", "progress"), [(9, 1.0), (11, 0.0)], ids=["by an earlier one", "by this one"])
 def test_a_replica_set_shows_whether_the_reconciliation_that_created_it_is_over(seconds: int, progress: float) -> None:
-    watch = Watch(shows_pods=True)
-    watch.see(changed(SETTLED, replicas=(0, 0, 0, 0)), IDLE, replace(OLD, pod_count=0))
+    watch = QueueWatch(shows_pods=True)
+    watch.see_work(changed(SETTLED, replicas=(0, 0, 0, 0)), IDLE, replace(OLD, pod_count=0))
     # The gauges do not differ between the revisions: none has pods.
     counted = changed(SETTLED, "Progressing", (0, 0, 0, 0), RolloutUpdated=1, NewReplicaSetCreated=1)
     pods = (replace(OLD, pod_count=0), replace(NEW, pod_count=0, created_at=watch.now + 15 - 11))
-    assert in_progress(watch.see(counted, running(seconds), *pods)) == progress
+    assert in_progress(watch.see_work(counted, running(seconds), *pods)) == progress
 
 
 def test_a_revision_that_is_taken_up_again_is_not_written_since_its_replica_set_is_the_youngest() -> None:
-    watch, pods = Watch(shows_pods=True), (replace(OLD, revision=3), replace(NEW, pod_count=0))
+    watch, pods = QueueWatch(shows_pods=True), (replace(OLD, revision=3), replace(NEW, pod_count=0))
     settled = changed(SETTLED, RolloutUpdated=2, NewReplicaSetCreated=1)
-    watch.see(settled, IDLE, *pods)
+    watch.see_work(settled, IDLE, *pods)
     counted = changed(settled, RolloutUpdated=1)
-    assert in_progress(watch.see(counted, running(3), pods[0], replace(pods[1], revision=4))) == 0.0
+    assert in_progress(watch.see_work(counted, running(3), pods[0], replace(pods[1], revision=4))) == 0.0
 
 
 # The work queue

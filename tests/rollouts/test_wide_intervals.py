@@ -18,17 +18,7 @@ from exporter.rollouts.model import (
     UpdateState,
 )
 from exporter.rollouts.tracker import RolloutTracker
-from tests.rollouts.pages import (
-    PageReplicaSet,
-    PageRollout,
-    PageStatus,
-    controller_page,
-    failed_scrape,
-    kube_page,
-    status_page,
-    update_results,
-)
-from tests.rollouts.test_lagging_sources import (
+from tests.rollouts.lagging import (
     APPLIED,
     FIRST_DEPLOY,
     NEW,
@@ -42,6 +32,16 @@ from tests.rollouts.test_lagging_sources import (
     fraction,
     in_progress,
     pods_by_role,
+)
+from tests.rollouts.pages import (
+    PageReplicaSet,
+    PageRollout,
+    PageStatus,
+    controller_page,
+    failed_scrape,
+    kube_page,
+    status_page,
+    update_results,
 )
 
 OLD_ALONE: Final = PageReplicaSet("old", 1, 4)

@@ -448,10 +448,11 @@ class RolloutState:
     first deploy is not an update.
     `last_event_at` (Unix seconds) is when the counters last showed a transition that the hashes did not show; hashes
     scraped no later are outdated. `ahead_of_counters`: at the last tick the hashes showed a new revision that
-    RolloutUpdated had not counted yet; `promotion_ahead`: the same of a promotion. `event_counts` are the counters less
-    the events that the status did not show yet; `pending_since` (Unix seconds, 0: there are none) is when the first of
-    those was counted. `replicas` are the gauges of the last tick; `pods_checksum` is of its pods, and `pods_newer`:
-    they changed later than the gauges. `weight` is None without a router. `runs` are the AnalysisRuns: name → phase.
+    RolloutUpdated had not counted yet; `promotion_ahead` and `abort_ahead`: the same of a promotion and of an abort.
+    `event_counts` are the counters less the events that the status did not show yet; `pending_since` (Unix seconds, 0:
+    there are none) is when the first of those was counted. `replicas` are the gauges of the last tick; `pods_checksum`
+    is of its pods, and `pods_newer`: they changed later than the gauges. `weight` is None without a router. `runs` are
+    the AnalysisRuns: name → phase.
     """
 
     first_seen: float
@@ -469,6 +470,7 @@ class RolloutState:
     last_event_at: float = 0.0
     ahead_of_counters: bool = False
     promotion_ahead: bool = False
+    abort_ahead: bool = False
     pending_since: float = 0.0
     replicas: ReplicaCounts | None = None
     pods_checksum: int = 0

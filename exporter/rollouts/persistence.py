@@ -289,6 +289,7 @@ _FILE_KEYS: Final[Mapping[type, Mapping[str, str]]] = {
         "news": "last_event_at",
         "early": "ahead_of_counters",
         "early_promotion": "promotion_ahead",
+        "early_abort": "abort_ahead",
         "pending": "pending_since",
         "replicas": "replicas",
         "pods": "pods_checksum",

@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 
 _HANDOVER: Final = 10.0
 """Seconds for which nobody leads before a standby does, at least: it waits for the end of the lease, of 15 s."""
+_ABORT_EVENT_COUNT: Final = 2
+"""How often RolloutAborted is counted at most for one abort: twice for one by a deadline (progressDeadlineAbort)."""
 _CLOCK_SKEW: Final = 5.0
 """Seconds by which the clocks of exporter and controller may differ."""
 
@@ -102,6 +104,7 @@ def advance(
         promotion_ahead=(
             result.from_hashes and interval.promotions > deltas.completions and not deltas.process_restarted
         ),
+        abort_ahead=_is_abort_ahead(state, view, deltas, result),
         pending_since=(state.pending_since or context.now) if result.pending else 0.0,
         replicas=view.replicas,
         pods_checksum=checksum,
@@ -203,8 +206,8 @@ def without_future(state: RolloutState, now: float) -> RolloutState:
 def _event_deltas(state: RolloutState, context: TickContext, view: ControllerView) -> EventDeltas:
     """Compare the event counters with the previous ones, without events that are already known.
 
-    A first deploy counts as RolloutUpdated and RolloutCompleted, too. A revision or promotion that the hashes showed
-    ahead of the counters is counted one tick late.
+    A first deploy counts as RolloutUpdated and RolloutCompleted, too. What the hashes showed ahead of the counters is
+    counted a tick late.
     """
     if _led_beside(state, context, view):
         return EventDeltas(process_restarted=True)
@@ -221,7 +224,16 @@ def _event_deltas(state: RolloutState, context: TickContext, view: ControllerVie
         deltas,
         updates=max(deltas.updates - is_known_update, 0),
         completions=max(deltas.completions - is_known_promotion, 0),
+        aborts=deltas.aborts if deltas.aborts > _ABORT_EVENT_COUNT or not state.abort_ahead else 0,
     )
+
+
+def _is_abort_ahead(state: RolloutState, view: ControllerView, deltas: EventDeltas, result: Classification) -> bool:
+    """Return whether the hashes of a tick show an abort that the controller's page neither counts nor shows yet."""
+    if result.update_state is not UpdateState.ABORTED or not result.from_hashes or view.phase == "Abort":
+        return False
+    is_new = state.update_state is not UpdateState.ABORTED or state.abort_ahead
+    return is_new and not (deltas.aborts or deltas.process_restarted)
 
 
 def _led_beside(state: RolloutState, context: TickContext, view: ControllerView) -> bool:

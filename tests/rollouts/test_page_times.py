@@ -126,6 +126,19 @@ def test_the_next_replica_set_of_an_aborted_rollout_is_no_abort_while_the_contro
     assert update_results(snapshot) == {"aborted": 1}
 
 
+def test_pods_of_a_replica_set_that_is_newer_than_the_status_have_no_role_yet() -> None:
+    watch, newer = Watch(), PageReplicaSet("newer", 3, 1, created_at=3.0)
+    updating = PageStatus("old", "new")
+    watch.see_all((SETTLED, PageStatus("old", "old"), (STABLE,)), (PAUSED, updating, (OLD, NEW)))
+    assert pods_by_role(watch.see(PAUSED, updating, (OLD, NEW, newer))) == {
+        "stable": 3.0,
+        "canary": 1.0,
+        "unknown": 1.0,
+    }
+    snapshot = watch.see(PAUSED, PageStatus("old", "newer"), (OLD, NEW, newer))
+    assert pods_by_role(snapshot) == {"stable": 3.0, "canary": 1.0, "old": 1.0}
+
+
 def test_what_another_process_counts_ahead_of_the_status_is_no_way_back() -> None:
     watch, settled = Watch(), PageStatus("old", "old")
     watch.see_all((SETTLED, settled), (SETTLED, settled))

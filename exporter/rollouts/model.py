@@ -215,6 +215,14 @@ class Observation:
         """The ReplicaSets by hash, none if kube-state-metrics shows none."""
         return self.workload.replica_sets if self.workload is not None else {}
 
+    def has_pods_since(self, timestamp: float) -> bool:
+        """Return whether the pods were scraped at a time (Unix seconds) or later."""
+        return self.workload is not None and self.workload.observed_at >= timestamp
+
+    def has_status_since(self, timestamp: float) -> bool:
+        """Return whether the status was scraped at a time (Unix seconds) or later."""
+        return self.status is not None and self.status.observed_at >= timestamp
+
     @property
     def details(self) -> RolloutDetails:
         """The details of the status, empty if rollout state shows none."""
@@ -472,6 +480,7 @@ class RolloutState:
     promotion_ahead: bool = False
     abort_ahead: bool = False
     pending_since: float = 0.0
+    pending_counts: Mapping[str, float] = field(default_factory=dict)
     replicas: ReplicaCounts | None = None
     pods_checksum: int = 0
     pods_newer: bool = False

@@ -55,6 +55,8 @@ _HANDOVER: Final = 10.0
 """Seconds for which nobody leads before a standby does, at least: it waits for the end of the lease, of 15 s."""
 _ABORT_EVENT_COUNT: Final = 2
 """How often RolloutAborted is counted at most for one abort: twice for one by a deadline (progressDeadlineAbort)."""
+_OF_LEADERS: Final = ("phases", "replicas", "event_counts", "pending_since", "pending_counts")
+"""Fields of a state that only a leader's page changes."""
 _CLOCK_SKEW: Final = 5.0
 """Seconds by which the clocks of exporter and controller may differ."""
 
@@ -106,6 +108,7 @@ def advance(
         ),
         abort_ahead=_is_abort_ahead(state, view, deltas, result),
         pending_since=(state.pending_since or context.now) if result.pending else 0.0,
+        pending_counts={reason: count for reason, count in view.event_counts.items() if reason in result.pending},
         replicas=view.replicas,
         pods_checksum=checksum,
         pods_newer=_are_pods_newer(state, observation, view, result, checksum),
@@ -171,7 +174,7 @@ def advance_without_leader(
         return state, ()
     advanced, changes = advance(state, TickContext(now, now, hold_down), observation, view)
     # The next leader may count again what is pending.
-    unchanged = {name: getattr(state, name) for name in ("phases", "replicas", "event_counts", "pending_since")}
+    unchanged = {name: getattr(state, name) for name in _OF_LEADERS}
     return replace(advanced, **unchanged), changes
 
 
@@ -281,7 +284,8 @@ def _consumed_counts(state: RolloutState, view: ControllerView, pending: Collect
     if not pending:
         return view.event_counts
     before = state.event_counts if state.process == view.process else {}
-    return {**view.event_counts, **{reason: before.get(reason, 0.0) for reason in pending}}
+    counts = {reason: count for reason, count in view.event_counts.items() if reason not in pending}
+    return counts | {reason: count for reason, count in before.items() if reason in pending}
 
 
 def _without(deltas: EventDeltas, pending: Collection[str]) -> EventDeltas:

@@ -53,6 +53,22 @@ async def test_a_rollout_that_an_analysis_aborted_needs_a_person_and_has_failed(
     assert ([card.name for card in failed.cards], failed.matching) == (["blind", "routed", "multi"], 3)
 
 
+async def test_a_card_has_the_last_result_and_its_age(explained_recordings: Recordings) -> None:
+    exporter = await played(explained_recordings, until=15.0)
+    cards = (await exporter.pages.fleet(FleetQuery())).cards
+    assert {card.name: card.last_result for card in cards} == {
+        "blind": "aborted", "routed": "aborted", "multi": "aborted", "cart": "", "web": ""
+    }  # fmt: skip # a table
+    ended_at = {}
+    for card in cards:
+        transitions, _ = await exporter.pages.read_transitions((card.namespace, card.name))
+        for change in transitions:
+            if change["type"] == "aborted":
+                ended_at[card.name] = change["at"]
+    ages = {card.name: card.last_result_age for card in cards}
+    assert ages == {**{name: exporter.now - at for name, at in ended_at.items()}, "cart": None, "web": None}
+
+
 async def test_an_update_that_waits_for_a_person_is_first_and_is_still_an_update(
     explained_recordings: Recordings,
 ) -> None:

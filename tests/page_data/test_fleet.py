@@ -12,6 +12,7 @@ from exporter.rollouts.explain.explain import explain
 from exporter.service.api import ApiSources
 from exporter.service.pages import fleet as fleet_module
 from exporter.service.pages.fleet import Fleet, FleetIndex, fleet_entry, matching_entries
+from exporter.service.pages.timeline import parsed_transitions
 from exporter.service.pages.urgency import urgencies
 from exporter.web.api_routes import RolloutsQuery
 from exporter.web.model import FleetQuery, SortKey, Urgency
@@ -61,8 +62,7 @@ async def test_a_card_has_the_last_result_and_its_age(explained_recordings: Reco
     }  # fmt: skip # a table
     ended_at = {}
     for card in cards:
-        transitions, _ = await exporter.pages.read_transitions((card.namespace, card.name))
-        for change in transitions:
+        for change in parsed_transitions(await exporter.pages.transitions(card.namespace, card.name)):
             if change["type"] == "aborted":
                 ended_at[card.name] = change["at"]
     ages = {card.name: card.last_result_age for card in cards}

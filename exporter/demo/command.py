@@ -8,7 +8,7 @@ import socket
 import time
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from exporter import log
 from exporter.commands.watch.fleet import fleet_view
@@ -61,8 +61,8 @@ async def run_demo(
 ) -> DemoResult:
     """Run a demo for some seconds (None: to the end of the recording, if it is one) and return its result.
 
-    `q`, SIGINT and SIGTERM end it early; a second signal ends the process at once. `overrides` are settings as of `load`. Raise RecordingError if the recording cannot be read, ConfigError and
-    ListenError.
+    `q`, SIGINT and SIGTERM end it early; a second signal ends the process at once. `overrides` are settings as of
+    `load`. Raise RecordingError if the recording cannot be read, ConfigError and ListenError.
     """
     received = ReceivedMetrics()
     username, password = DEMO_CREDENTIALS
@@ -110,7 +110,8 @@ async def _run_exporter(
     stop = asyncio.Event()
     exporter = asyncio.create_task(app.run(stop), name="exporter")
     view = asyncio.create_task(watch(console, reader, fleet_view, ends_on_sigterm=False), name="view")
-    await asyncio.wait({exporter, view, stopped}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    ends: tuple[asyncio.Future[Any], ...] = (exporter, view, stopped)
+    await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     view.cancel()
     stop.set()
     results = await asyncio.gather(exporter, view, return_exceptions=True)
@@ -176,4 +177,5 @@ def summary_line(result: DemoResult) -> str:
     if not result.produced:
         end = "nothing to deliver yet"
     stopped = f"stopped by {result.signal_name}: " if result.signal_name else ""
-    return f"{stopped}produced {result.produced} points, delivered {result.delivered}; {received_line(result.received)}: {end}"
+    points = f"produced {result.produced} points, delivered {result.delivered}"
+    return f"{stopped}{points}; {received_line(result.received)}: {end}"

@@ -50,7 +50,10 @@ async def watch(
         await _print_changes(console, reader, state)
         return
     keys = _Keys()
-    with _keyboard(keys, ends_on_sigterm=ends_on_sigterm), Live(console=console, auto_refresh=False, screen=True) as live:
+    with (
+        _keyboard(keys, ends_on_sigterm=ends_on_sigterm),
+        Live(console=console, auto_refresh=False, screen=True) as live,
+    ):
         reading = asyncio.create_task(_next_state(reader), name="read rollouts")
         try:
             while not keys.is_ended:

@@ -210,7 +210,7 @@ class TimelineMark:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldTransitions:
+class RolloutTransitions:
     """The transitions of a rollout that are held, oldest first: time (Unix seconds) and object of /api/events (JSON).
 
     `reason` is why they cannot be read, "" if they could be.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         FleetPage,
         FleetQuery,
         GatesPage,
-        HeldTransitions,
+        RolloutTransitions,
         PageHead,
         RolloutPage,
         TargetsPage,
@@ -65,10 +65,12 @@ class PageProvider(Protocol):
     async def fleet(self, query: FleetQuery) -> FleetPage:
         """Return the fleet page."""
 
-    async def transitions(self, namespace: str, name: str) -> HeldTransitions:
+    async def transitions(self, namespace: str, name: str) -> RolloutTransitions:
         """Return the transitions of a rollout, for its page; this may wait for a disk."""
 
-    async def rollout_page(self, namespace: str, name: str, query: TimelineQuery, held: HeldTransitions) -> RolloutPage:
+    async def rollout_page(
+        self, namespace: str, name: str, query: TimelineQuery, held: RolloutTransitions
+    ) -> RolloutPage:
         """Return the page of a rollout with its transitions."""
 
     async def delivery(self) -> DeliveryPage:

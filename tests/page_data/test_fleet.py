@@ -66,7 +66,11 @@ async def test_a_card_has_the_last_result_and_its_age(explained_recordings: Reco
             if change["type"] == "aborted":
                 ended_at[card.name] = change["at"]
     ages = {card.name: card.last_result_age for card in cards}
-    assert ages == {**{name: exporter.now - at for name, at in ended_at.items()}, "cart": None, "web": None}
+    assert ages == {
+        **{name: exporter.now - timestamp for name, timestamp in ended_at.items()},
+        "cart": None,
+        "web": None,
+    }
 
 
 async def test_an_update_that_waits_for_a_person_is_first_and_is_still_an_update(

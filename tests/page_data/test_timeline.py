@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from exporter.service.pages.timeline import MAX_MARKS, parsed_transitions
-from exporter.web.model import HeldTransitions, TimelineQuery
+from exporter.web.model import RolloutTransitions, TimelineQuery
 from exporter.web.pages.query import timeline_query
 from exporter.web.pages.rollout import render
 from exporter.web.pages.timeline import draw
@@ -113,7 +113,7 @@ async def test_an_aborted_update_has_stopped_at_its_step(explained_recordings: R
 
 async def test_a_rollout_that_does_not_exist_names_similar_ones(explained_recordings: Recordings) -> None:
     exporter = await played(explained_recordings, until=3.0)
-    page = await exporter.pages.rollout_page("shop", "mutli", TimelineQuery(), HeldTransitions())
+    page = await exporter.pages.rollout_page("shop", "mutli", TimelineQuery(), RolloutTransitions())
     assert (page.card, page.similar[0]) == (None, "shop/multi")
 
 
@@ -125,7 +125,7 @@ async def test_a_page_shows_the_newest_transitions_and_links_lead_to_all_that_ar
     count, end = 5_000, exporter.now
     # Every fourth second one: the same few over and over.
     times = [end - 4.0 * (count - number) for number in range(count)]
-    held = HeldTransitions(
+    held = RolloutTransitions(
         tuple(
             (time, json.dumps({**change, "at": time}).encode())
             for time, change in zip(times, itertools.cycle(recorded), strict=False)

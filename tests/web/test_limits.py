@@ -34,7 +34,7 @@ from tests.web.test_server import AUTH, QUIET
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from exporter.web.model import FleetPage, FleetQuery, HeldTransitions
+    from exporter.web.model import FleetPage, FleetQuery, RolloutTransitions
     from exporter.web.server import DataSources
 
 HEAD: Final = b"GET /metrics HTTP/1.1\r\nHost: a\r\n"
@@ -235,7 +235,7 @@ async def test_a_page_that_waits_for_the_history_on_a_disk_holds_up_no_other_pag
     reading, released = asyncio.Event(), asyncio.Event()
 
     class SlowHistory(FixedPages):
-        async def transitions(self, *names: str) -> HeldTransitions:
+        async def transitions(self, *names: str) -> RolloutTransitions:
             reading.set()
             await released.wait()
             return await super().transitions(*names)

@@ -32,7 +32,7 @@ from exporter.web.model import (
     FleetCounts,
     FleetPage,
     GatesPage,
-    HeldTransitions,
+    RolloutTransitions,
     PageHead,
     RolloutPage,
     TargetsPage,
@@ -154,7 +154,9 @@ class PageSources:
         page_cards = cards(page_of(entries, query.page), self._status.last_seen, now)
         return FleetPage(self._head(fleet, now), query, page_cards, len(entries), fleet.namespaces)
 
-    async def rollout_page(self, namespace: str, name: str, query: TimelineQuery, held: HeldTransitions) -> RolloutPage:
+    async def rollout_page(
+        self, namespace: str, name: str, query: TimelineQuery, held: RolloutTransitions
+    ) -> RolloutPage:
         """Return the page of a rollout with its transitions; its `card` is None if there is none of that name."""
         key, fleet = (namespace, name), await self.read_fleet()
         now = self._parts.now()
@@ -164,15 +166,17 @@ class PageSources:
             return replace(page, similar=await asyncio.to_thread(similar_names, fleet, f"{namespace}/{name}"))
         return self._filled(page, rollout, held, query)
 
-    def _filled(self, page: RolloutPage, rollout: Rollout, held: HeldTransitions, query: TimelineQuery) -> RolloutPage:
+    def _filled(
+        self, page: RolloutPage, rollout: Rollout, held: RolloutTransitions, query: TimelineQuery
+    ) -> RolloutPage:
         now = page.head.now
         explanation = explain(rollout, now)
         until = min(query.until or now, now)
         held_since = self._parts.storage.history.held_since
         hours = query.hours or fitting_hours(now - held_since)
         newest = parsed_transitions(held)
-        drawn, shown = (newest, rollout) if until >= now else (parsed_transitions(held, until), None)
-        span = timeline(drawn, shown, held_since, until - hours * 3600.0, until)
+        drawn, present = (newest, rollout) if until >= now else (parsed_transitions(held, until), None)
+        span = timeline(drawn, present, held_since, until - hours * 3600.0, until)
         return replace(
             page,
             card=rollout_card(rollout, explanation, self._status.last_seen.get(rollout.key, 0.0), now),
@@ -189,13 +193,13 @@ class PageSources:
             commands=of_rollout.command_lines(rollout.key, rollout),
         )
 
-    async def transitions(self, namespace: str, name: str) -> HeldTransitions:
+    async def transitions(self, namespace: str, name: str) -> RolloutTransitions:
         """Return the transitions of a rollout; a disk that hangs is waited for, for `storage.patience` at most."""
         try:
             records = await self._parts.storage.history.read(namespace=namespace, name=name, limit=MAX_TRANSITIONS)
         except HistoryUnreadableError as error:
-            return HeldTransitions(reason=str(error))
-        return HeldTransitions(tuple((record.timestamp, record.body) for record in records))
+            return RolloutTransitions(reason=str(error))
+        return RolloutTransitions(tuple((record.timestamp, record.body) for record in records))
 
     async def delivery(self) -> DeliveryPage:
         """Return the page of delivery; without an endpoint only its notices."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from exporter.rollouts.model import Rollout
-    from exporter.web.model import HeldTransitions
+    from exporter.web.model import RolloutTransitions
 
     TransitionObject = Mapping[str, Any]
     """An object of /api/events."""
@@ -92,7 +92,7 @@ _BEFORE: Final[Mapping[str, _ShownPhase]] = {
 """What a rollout was in before its first transition that is held, as far as that shows it."""
 
 
-def parsed_transitions(held: HeldTransitions, until: float = math.inf) -> Sequence[TransitionObject]:
+def parsed_transitions(held: RolloutTransitions, until: float = math.inf) -> Sequence[TransitionObject]:
     """Return what a timeline up to a time (Unix seconds) is drawn of, oldest first, and the next one after it.
 
     Thousands are held, and to parse and draw them all would keep the event loop from other work.

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
         FleetPage,
         FleetQuery,
         GatesPage,
-        RolloutTransitions,
         PageHead,
         RolloutPage,
+        RolloutTransitions,
         TargetsPage,
         TimelineQuery,
     )

@@ -32,9 +32,9 @@ from exporter.web.model import (
     FleetCounts,
     FleetPage,
     GatesPage,
-    RolloutTransitions,
     PageHead,
     RolloutPage,
+    RolloutTransitions,
     TargetsPage,
 )
 from exporter.web.pages.query import fitting_hours

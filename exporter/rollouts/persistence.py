@@ -376,6 +376,7 @@ _FILE_KEYS: Final[Mapping[type, Mapping[str, str]]] = {
         "cause": "cause",
         "metric": "metric",
         "lead": "lead_seconds",
+        "ended": "ended_at",
     },
     ShownState: {
         "hash": "hash",

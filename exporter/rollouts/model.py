@@ -430,8 +430,9 @@ class UpdateAccount:
     `counted_until` (Unix seconds) is up to when time is counted; None while neither an update is under way nor the
     canary has traffic, so that a rollout at rest does not change. `activity` is that of the update under way, "" if
     there is none, `fraction` the canary's share of traffic (0 if unknown), both since then. `exposure_seconds` is the
-    integral of the fraction over time. `result`, `cause` and `metric` are of the last update that ended. `lead_seconds`
-    is the time from the commit to the promotion of the last revision that was promoted, None without a commit's time.
+    integral of the fraction over time. `result`, `cause`, `metric` and `ended_at` (Unix seconds, None if that was not
+    seen) are of the last update that ended. `lead_seconds` is the time from the commit to the promotion of the last
+    revision that was promoted, None without a commit's time.
     """
 
     counted_until: float | None = None
@@ -442,6 +443,7 @@ class UpdateAccount:
     cause: str = ""
     metric: str = ""
     lead_seconds: float | None = None
+    ended_at: float | None = None
 
 
 NO_ACCOUNT: Final = UpdateAccount()

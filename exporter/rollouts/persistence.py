@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote
 
-from isal import isal_zlib
-
+from exporter.packed import pack
 from exporter.rollouts.details import RolloutDetails
 from exporter.rollouts.inputs.last_status import RememberedStatuses
 from exporter.rollouts.model import (
@@ -152,7 +151,7 @@ def _pack(document: object) -> bytes:
     text = json.dumps(document, separators=_COMPACT, default=_members).encode()
     if len(text) < _MIN_PACKED_SIZE:
         return text
-    return min(isal_zlib.compress(text, 1), text, key=len)
+    return min(pack(text), text, key=len)
 
 
 def _unpack(row: bytes) -> Document:
@@ -377,6 +376,7 @@ _FILE_KEYS: Final[Mapping[type, Mapping[str, str]]] = {
         "cause": "cause",
         "metric": "metric",
         "lead": "lead_seconds",
+        "ended": "ended_at",
     },
     ShownState: {
         "hash": "hash",

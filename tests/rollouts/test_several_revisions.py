@@ -28,7 +28,7 @@ def test_of_two_revisions_the_one_whose_reconciliation_goes_on_is_not_current_ye
     watch.see(SETTLED, (OLD,), WorkQueue())
     applied = changed(SETTLED, "Progressing", (4, 1, 4, 1), RolloutUpdated=2, NewReplicaSetCreated=2)
     snapshot = watch.see(applied, (OLD, SECOND, THIRD), WorkQueue(3.0, in_work=1))
-    assert pods_by_role(snapshot) == {"stable": 4.0, "canary": 1.0, "old": 1.0}
+    assert pods_by_role(snapshot) == {"stable": 4.0, "canary": 1.0, "unknown": 1.0}
     assert watch.tracker.status.rollouts[0].state.hashes.current == "second"
 
 

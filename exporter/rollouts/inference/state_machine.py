@@ -70,7 +70,7 @@ def advance(
         return _first_state(context, observation, view), ()
     deltas = _event_deltas(state, context, view)
     if _is_reborn(state, observation, deltas):
-        return _reborn_state(context, observation, view, deltas), ()
+        return _reborn_state(state, context, observation, view, deltas), ()
     evidence = Evidence(
         state, context.now, observation, view, deltas, context.has_rollout_state, context.reconciling_since
     )
@@ -309,10 +309,13 @@ def _is_reborn(state: RolloutState, observation: Observation, deltas: EventDelta
 
 
 def _reborn_state(
-    context: TickContext, observation: Observation, view: ControllerView, deltas: EventDeltas
+    former: RolloutState, context: TickContext, observation: Observation, view: ControllerView, deltas: EventDeltas
 ) -> RolloutState:
-    """Return the first state of a rollout whose name another one had; that one's counters go on for 65 s."""
-    state = _first_state(context, replace(observation, first_deploy=True), view)
+    """Return the first state of a rollout whose name the `former` one had; that one's counters go on for 65 s."""
+    if _shows_former(observation, former):  # pages that were made before that of the controller
+        observation = replace(observation, status=None, workload=None)
+    observation = replace(observation, first_deploy=True)
+    state = _first_state(context, observation, view)
     # Revisions and promotions of this interval may be the new object's.
     return replace(
         state,
@@ -320,6 +323,17 @@ def _reborn_state(
         had_promotion=state.had_promotion or deltas.completions > 0,
         last_event_at=context.now - 0.001,
     )
+
+
+def _shows_former(observation: Observation, former: RolloutState) -> bool:
+    """Return whether pages still show a deleted rollout: a new one has another uid, other hashes, lower numbers."""
+    status, hashes = observation.status, former.hashes
+    if status is not None and status.uid and former.uid:
+        return status.uid == former.uid
+    if status is not None and hashes.current:
+        return (status.current_hash, status.stable_hash) == (hashes.current, hashes.stable)
+    replica_set = observation.replica_sets.get(hashes.current)
+    return replica_set is not None and (replica_set.revision or 0) == hashes.number
 
 
 def _of_this_tick(observation: Observation, now: float) -> Observation:
@@ -372,12 +386,20 @@ def _first_state(context: TickContext, observation: Observation, view: Controlle
         had_promotion=_has_promotion(None, view)
         or is_updating
         or not (observation.first_deploy or _is_in_first_deploy(observation, view)),
+        ahead_of_counters=is_updating and result.from_hashes and _shows_no_update(view),
         replicas=view.replicas,
         pods_checksum=_pods_checksum(observation),
         pods_newer=True,
         weight=router_weight(evidence, result, deltas) if has_router or context.has_router else None,
         uid=observation.status.uid if observation.status is not None else "",
     )
+
+
+def _shows_no_update(view: ControllerView) -> bool:
+    """Return whether the controller's page is of a rollout without update, and so from before one that hashes show."""
+    has_old_pods = view.replicas is not None and view.replicas.old > 0
+    # blueGreen is Completed from the switch of its service on, while the former set keeps its pods.
+    return view.phase == "Completed" and (view.strategy == CANARY or not has_old_pods)
 
 
 def _is_in_first_deploy(observation: Observation, view: ControllerView) -> bool:

@@ -160,7 +160,10 @@ def by_events(evidence: Evidence) -> Classification:
     if is_aborted_by_user(evidence):
         update_state, reason, pending = UpdateState.ABORTED, "RolloutAborted counted", ABORT_EVENTS
     if pending:
-        return Classification(update_state, reason, evidence.hashes, pending=pending)
+        hashes = evidence.hashes
+        if update_state is UpdateState.UPDATING and hashes.current == hashes.stable:
+            hashes = replace(hashes, current="", number=0)  # of the revision that is about to be promoted
+        return Classification(update_state, reason, hashes, pending=pending)
     hashes = revisions.carry_forward(update_state, evidence.hashes, evidence.deltas)
     return Classification(update_state, reason, hashes)
 

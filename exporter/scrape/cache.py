@@ -17,9 +17,8 @@ from itertools import chain
 from sys import intern
 from typing import TYPE_CHECKING, Final, overload
 
-from isal import isal_zlib
-
 from exporter.metrics import SAMPLE_SUFFIXES, Labels, MetricType, Series
+from exporter.packed import pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
@@ -93,10 +92,10 @@ class ScrapedSeries(Series):
 class LazySeries(Sequence[Series]):
     """The series of some lines, created at each access: for a family that is read once and not exported again."""
 
-    __slots__ = ("_compressed", "_count")
+    __slots__ = ("_count", "_packed")
 
     def __init__(self, text: bytes, count: int) -> None:
-        self._compressed = isal_zlib.compress(text, 1)
+        self._packed = pack(text)
         self._count = count
 
     def __len__(self) -> int:
@@ -105,7 +104,7 @@ class LazySeries(Sequence[Series]):
     def __iter__(self) -> Iterator[Series]:
         # Regular lines only: the parser makes a lazy series of what has the form `<series> <value>`. Not splitlines,
         # since a label may hold a carriage return.
-        for line in filter(None, isal_zlib.decompress(self._compressed).split(b"\n")):
+        for line in filter(None, unpack(self._packed).split(b"\n")):
             text = line[: line.rindex(b" ")]
             yield ScrapedSeries(text.partition(b"{")[0].strip().decode(), text)
 
@@ -191,9 +190,10 @@ class SeriesCache:
             return None
         return series
 
-    def evict(self, live: set[Series]) -> None:
-        """Drop the texts of series that are not live, if there are many."""
-        if len(self._by_text) > _TEXTS_PER_SERIES * len(live) + _SPARE_TEXTS:
+    def evict(self, families: Sequence[MetricFamily]) -> None:
+        """Drop the texts of series that are not in these families, if there are many."""
+        if len(self._by_text) > _TEXTS_PER_SERIES * sum(map(len, families)) + _SPARE_TEXTS:
+            live = set(chain.from_iterable([family.series for family in families]))
             self._by_text = {text: series for text, series in self._by_text.items() if series in live}
             self.get = self._by_text.get
             self._by_canonical_text = {key: series for key, series in self._by_canonical_text.items() if series in live}
@@ -301,16 +301,16 @@ class ScrapeCache:
     def evict(self, target_keys: Collection[Hashable]) -> None:
         """Drop the pages of other targets than these, and series that no page has any more.
 
-        It walks all series, so it should not run at every tick.
+        It may walk all series of a family, so it should not run at every tick.
         """
         self._previous = {key: families for key, families in self._previous.items() if key in target_keys}
         self._evict_families()
-        live: dict[tuple[str, MetricType], set[Series]] = {}
+        by_key: dict[tuple[str, MetricType], list[MetricFamily]] = {}
         for family in chain.from_iterable(families.values() for families in self._previous.values()):
-            if self._retains(family.name):
-                live.setdefault((family.name, family.type), set()).update(family.series)
+            by_key.setdefault((family.name, family.type), []).append(family)
         for key, cache in self._families.items():
-            cache.evict(live.get(key, set()))
+            if cache.retained:
+                cache.evict(by_key.get(key, []))
 
     def _evict_families(self) -> None:
         """Drop the families that no page has any more: names may be new on each page."""

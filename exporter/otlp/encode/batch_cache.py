@@ -15,11 +15,11 @@ from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from isal import isal_zlib
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, NumberDataPoint
 
 from exporter.incremental import GenerationalCache
 from exporter.otlp.encode.protobuf import field_key, read_varint, varint
+from exporter.packed import pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -76,29 +76,29 @@ def _point_end(body: bytes, position: int) -> int:
 class PointTemplate:
     """Points with length prefixes, without the shared prefix; `pieces` are the bytes before, between and after that.
 
-    Stored compressed (to a tenth), with a sentinel byte where the shared prefix goes: a byte that occurs nowhere in the
+    Stored packed, with a sentinel byte where the shared prefix goes: a byte that occurs nowhere in the
     pieces. Candidates are bytes that UTF-8 never uses, so that only numbers can contain them; if numbers contain all of
     them, the pieces are stored as they are.
     """
 
-    __slots__ = ("_compressed", "_pieces", "_sentinel", "count")
+    __slots__ = ("_packed", "_pieces", "_sentinel", "count")
 
     def __init__(self, pieces: list[bytes]) -> None:
         self.count = len(pieces) - 1
         content = b"".join(pieces)
         self._sentinel = next((sentinel for sentinel in _SENTINELS if sentinel not in content), b"")
-        self._compressed = isal_zlib.compress(self._sentinel.join(pieces), 1) if self._sentinel else b""
+        self._packed = pack(self._sentinel.join(pieces)) if self._sentinel else b""
         self._pieces = [] if self._sentinel else pieces
 
     def render(self, shared_prefix: bytes) -> bytes:
         """Return the points with their shared prefix."""
         if self._sentinel:
-            return isal_zlib.decompress(self._compressed).replace(self._sentinel, shared_prefix)
+            return unpack(self._packed).replace(self._sentinel, shared_prefix)
         return shared_prefix.join(self._pieces)
 
     def with_values(self, prefixes: Sequence[bytes]) -> PointTemplate:
         """Return the template with other value prefixes, each as long as the previous one."""
-        pieces = isal_zlib.decompress(self._compressed).split(self._sentinel) if self._sentinel else self._pieces
+        pieces = unpack(self._packed).split(self._sentinel) if self._sentinel else self._pieces
         first, *others = pieces
         return PointTemplate([first, *(new + old[len(new) :] for new, old in zip(prefixes, others, strict=True))])
 

@@ -101,6 +101,8 @@ def sign_of_update(evidence: Evidence) -> str:
     # `spec.paused` pauses without an event.
     if view.phase == "Paused" and deltas is not None and deltas.pauses and not deltas.process_restarted:
         return "RolloutPaused counted"
+    if _has_completed_steps(evidence):
+        return "RolloutStepCompleted counted"
     if view.phase in _MID_UPDATE[previous] and view.replicas.old > 0:
         return f"phase {view.phase} with pods of two revisions"
     before = evidence.replicas_before
@@ -116,6 +118,17 @@ def sign_of_update(evidence: Evidence) -> str:
     return ""
 
 
+def _has_completed_steps(evidence: Evidence) -> bool:
+    """Return whether a settled rollout completed steps since the last tick, which only an update has."""
+    deltas, state = evidence.deltas, evidence.state
+    if state is None or deltas is None or not deltas.completed_steps or deltas.process_restarted:
+        return False
+    is_settled = evidence.previous is UpdateState.SETTLED and not state.promotion_ahead
+    return (
+        is_settled and not (deltas.updates or deltas.completions) and evidence.view.phase in ("Progressing", "Paused")
+    )
+
+
 def _by_completed(evidence: Evidence) -> _Verdict:
     # The controller sets Completed only if the stable revision is the current one.
     deltas = evidence.deltas
@@ -124,7 +137,7 @@ def _by_completed(evidence: Evidence) -> _Verdict:
         and not deltas.process_restarted
         and deltas.updates == 1
         and not deltas.completions
-        and evidence.previous is UpdateState.SETTLED
+        and (evidence.previous is UpdateState.SETTLED or evidence.is_unwritten)
         and not evidence.is_overdue
     ):
         return UpdateState.SETTLED, NOTHING_NEW, REVISION_EVENTS
@@ -179,9 +192,20 @@ def _by_abort(evidence: Evidence) -> _Verdict:
         return UpdateState.UPDATING, RETRIED, RETRY_EVENTS
     if _aborted_at_rest(previous, view, deltas):
         return previous, "aborted at rest", NO_EVENTS
+    if is_aborted_when_promoted(evidence):
+        return UpdateState.SETTLED, "RolloutCompleted counted, and aborted at rest", NO_EVENTS
     if shows_former_abort(evidence) and not evidence.is_overdue:
         return previous, NOTHING_NEW, REVISION_EVENTS
     return UpdateState.ABORTED, "phase Abort", NO_EVENTS
+
+
+def is_aborted_when_promoted(evidence: Evidence) -> bool:
+    """Return whether the phase Abort is that of a revision that was promoted just before: it has not been retried."""
+    deltas = evidence.deltas
+    if deltas is None or not deltas.completions or deltas.process_restarted or evidence.view.phase != "Abort":
+        return False
+    open_count = deltas.updates - deltas.completions + (evidence.previous is UpdateState.UPDATING)
+    return evidence.previous in (UpdateState.UPDATING, UpdateState.SETTLED) and open_count <= 0
 
 
 def _aborted_at_rest(previous: UpdateState, view: ControllerView, deltas: EventDeltas | None) -> bool:

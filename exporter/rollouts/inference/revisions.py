@@ -198,6 +198,8 @@ def _promoted_hash(
         return previous_hash  # it was promoted, and then the next one came
     # How many revisions came after the promotion, at most; an update that was under way needed none to be promoted.
     open_count = deltas.updates - deltas.completions + (update_state is UpdateState.UPDATING)
+    if open_count <= 0:
+        return current  # each was promoted: a blueGreen rollout does not wait for pods before its first switch
     if open_count == 1 and len(ordered) > 1:
         return ordered[-2].hash
     with_pods = [replica_set.hash for replica_set in ordered[:-1] if replica_set.desired > 0]
@@ -257,9 +259,9 @@ def hashes_by_size(
         return RevisionHashes("", promoted, newest_at)
     new = _new_hash(replica_sets.values(), previous.newest_created_at)
     new = new or _taken_up_hash(replica_sets.values(), remembered, deltas, replicas_before)
-    hashes = _hashes_mid_update(replica_sets, view, remembered, deltas, new=new)
     # While pods come and go, either page may be behind the other.
     is_steady = deltas is not None and not deltas.updates and view.replicas == replicas_before
+    hashes = _hashes_mid_update(replica_sets, view, remembered, deltas, new=new, is_steady=is_steady)
     return _without_contradicted(replica_sets, view, hashes) if is_steady else hashes
 
 
@@ -336,7 +338,13 @@ def _hash_when_settled(remembered: RevisionHashes, deltas: EventDeltas | None) -
 
 
 def _hashes_mid_update(
-    replica_sets: ReplicaSets, view: ControllerView, remembered: RevisionHashes, deltas: EventDeltas | None, *, new: str
+    replica_sets: ReplicaSets,
+    view: ControllerView,
+    remembered: RevisionHashes,
+    deltas: EventDeltas | None,
+    *,
+    new: str,
+    is_steady: bool,
 ) -> RevisionHashes:
     """Find the current revision of an update: a new ReplicaSet's, the remembered one, or the one whose size matches.
 
@@ -344,11 +352,13 @@ def _hashes_mid_update(
     The page that shows it may be scraped after the page that counts it.
     """
     stable = "" if deltas is None or deltas.completions else remembered.stable
-    if new and deltas is not None:
+    if new and deltas is not None and deltas.updates <= max(deltas.new_replica_sets, 1):
         return replace(remembered, current=new, stable=stable if stable != new else "")
     if (deltas is None or not deltas.updates) and remembered.current != stable and remembered.current:
         return replace(remembered, stable=stable)
-    if deltas is not None and (deltas.new_replica_sets or not deltas.updates):
+    # Of a new ReplicaSet and one that was taken up again, either may have come last, which a pause shows.
+    is_moving = not (is_steady and view.phase == "Paused")
+    if deltas is not None and (deltas.new_replica_sets or (not deltas.updates and is_moving)):
         return replace(remembered, current="", stable=stable)
     return _match_by_size(replica_sets, view, replace(remembered, stable=stable))
 

@@ -19,6 +19,7 @@ import zlib
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.inference.classify import classify_update
+from exporter.rollouts.inference.controller_page import is_aborted_when_promoted
 from exporter.rollouts.inference.evidence import NOTHING_NEW, Classification, Evidence
 from exporter.rollouts.inference.revisions import (
     EVENT_FIELDS,
@@ -78,6 +79,8 @@ def advance(
     # A revision that is neither counted nor proven by hashes waits: counting it now and at RolloutUpdated would be two.
     hashes = result.hashes if result.from_hashes or not is_ahead else state.hashes
     effective_deltas = _without(deltas, result.pending)
+    if result.update_state is UpdateState.SETTLED and is_aborted_when_promoted(evidence):
+        effective_deltas = replace(effective_deltas, aborts=0)
     interval = summarize_interval(state.hashes, hashes, effective_deltas)
     if deltas.process_restarted and not result.from_hashes:
         interval = _with_former_process(interval, state, result)
@@ -120,10 +123,12 @@ def advance(
     started_at, finished_at = _shown_times(observation, context.now)
     if not transitions and state.update_state is result.update_state:
         return _with_start(updated, started_at), ()
+    # From the stable revision, one RolloutUpdated can only lead away.
+    is_away = state.update_state is UpdateState.SETTLED and effective_deltas.updates == 1
     update = Update(
         _update_kind(view, result.hashes, observation, deltas),
         context.now,
-        reuses_replica_set=effective_deltas.new_replica_sets < effective_deltas.updates,
+        reuses_replica_set=effective_deltas.new_replica_sets < effective_deltas.updates and not is_away,
     )
     advanced, changes = _apply_transitions(updated, transitions, result, update, finished_at or context.now)
     return _with_start(advanced, started_at), changes

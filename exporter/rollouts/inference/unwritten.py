@@ -16,11 +16,11 @@ from exporter.rollouts.inference.evidence import (
     PROMOTION_EVENTS,
     REVISION_EVENTS,
 )
-from exporter.rollouts.model import BLUE_GREEN, CANARY, UpdateState
+from exporter.rollouts.model import BLUE_GREEN, CANARY, RevisionHashes, UpdateState
 
 if TYPE_CHECKING:
     from exporter.rollouts.inference.evidence import Evidence
-    from exporter.rollouts.model import EventDeltas, ReplicaSet, RevisionHashes
+    from exporter.rollouts.model import EventDeltas, ReplicaSet
 
 _FAILURE_EVENTS: Final = frozenset({"AnalysisRunFailed", "AnalysisRunError", "AnalysisRunInconclusive"})
 """Events after which the controller aborts an update by itself."""
@@ -150,15 +150,27 @@ def is_newest_unwritten(evidence: Evidence, ordered: list[ReplicaSet]) -> bool:
     """
     if evidence.is_overdue or len(ordered) == 1:
         return False
+    updates = evidence.deltas.updates if evidence.deltas is not None else 0.0
     is_written = _is_creation_over(evidence, ordered)
     if is_written is not None:
-        return not is_written and evidence.hashes.current == ordered[-2].hash
+        return not is_written and (evidence.hashes.current == ordered[-2].hash or updates > 1)
+    # Not even counted, where the one before it is.
+    if (
+        updates
+        and evidence.deltas is not None
+        and revisions.numbered_ahead(evidence.hashes, _newest(ordered), evidence.deltas)
+    ):
+        return True
     return (
         revisions.is_status_behind(ordered, evidence.hashes.current, evidence.view, evidence.replicas_before)
         or shows_former_abort(evidence)
         or _is_next_uncounted(evidence, ordered)
         or _shows_former_promotion(evidence, ordered)
     )
+
+
+def _newest(ordered: list[ReplicaSet]) -> RevisionHashes:
+    return RevisionHashes(ordered[-1].hash, number=ordered[-1].revision or 0)
 
 
 def _is_creation_over(evidence: Evidence, ordered: list[ReplicaSet]) -> bool | None:

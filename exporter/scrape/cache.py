@@ -86,7 +86,9 @@ class ScrapedSeries(Series):
         names, values = _frame_labels('""'.join(pieces[::2])), pieces[1::2]
         if "\\" in text or "" in values or "__name__" in names:
             return _parse_labels(_find_labels(text))
-        return tuple(zip(names, map(_shared, values), strict=True))
+        # Labels are parsed at each access, so `_shared` is called for each value only if the longest one is long.
+        share = intern if len(max(values, key=len, default="")) <= _MAX_INTERNED_LENGTH else _shared
+        return tuple(zip(names, map(share, values), strict=True))
 
 
 class LazySeries(Sequence[Series]):

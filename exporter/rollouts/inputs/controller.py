@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from exporter.incremental import BatchMemo, per_sample
 from exporter.rollouts.inputs import work_queue
 from exporter.rollouts.model import PHASES, UNKNOWN_PHASE, ControllerProcess, ControllerView, ReplicaCounts, rollout_key
-from exporter.rollouts.replacing import replace
+from exporter.rollouts.replacing import dataclass, replace
 
 if TYPE_CHECKING:
     from exporter.metrics import SampleBatch, ScrapeResult, Series

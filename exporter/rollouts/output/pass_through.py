@@ -6,12 +6,12 @@ Of `rollout_events_total` only the selected series, each unchanged.
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
 from itertools import compress
 from operator import is_
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from exporter.metrics import MetricFamily, SampleBatch, ScrapeResult, merge_batches
+from exporter.rollouts.replacing import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from exporter.metrics import MetricFamily, Source, series_difference
 from exporter.rollouts.output.catalogue import DERIVED_BY_NAME
 from exporter.rollouts.output.pass_through import POD_LABELS
 from exporter.rollouts.output.targets import TARGET_FAMILIES
+from exporter.rollouts.replacing import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -8,10 +8,8 @@ module imports none of the package; `model` refers to it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Final
-
-from exporter.rollouts.replacing import dataclass
 
 BAD_PHASES: Final = frozenset({"Failed", "Error", "Inconclusive"})
 """Phases of a finished AnalysisRun, experiment or metric that did not succeed."""

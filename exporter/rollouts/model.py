@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.details import NO_DETAILS
-from exporter.rollouts.replacing import dataclass
 
 if TYPE_CHECKING:
     from exporter.rollouts.details import Images, RolloutDetails

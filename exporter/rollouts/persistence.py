@@ -11,6 +11,7 @@ import json
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -41,7 +42,6 @@ from exporter.rollouts.nested_rows import from_document, to_document
 from exporter.rollouts.output.durations import HistogramState
 from exporter.rollouts.output.namespace_counters import NamespaceCount
 from exporter.rollouts.output.renderer import InfoSeries
-from exporter.rollouts.replacing import dataclass
 from exporter.rollouts.tracker import TrackerState
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ a `TrackerState`.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from exporter.metrics import Labels, MetricFamily, MetricsSnapshot, ScrapeResult, Source, split
@@ -31,7 +31,7 @@ from exporter.rollouts.output.renderer import FamilyRenderer, InfoSeries
 from exporter.rollouts.output.staleness import AbsencePolicy, StalenessTracker
 from exporter.rollouts.output.targets import TargetStatus, TargetTracker
 from exporter.rollouts.output.update_account import continue_account
-from exporter.rollouts.replacing import dataclass, replace
+from exporter.rollouts.replacing import replace
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -6,6 +6,7 @@ of the former update, then what begins.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
@@ -17,7 +18,7 @@ from exporter.rollouts.explain.explain import explain
 from exporter.rollouts.explain.model import Cause, RevisionImages, StepPosition
 from exporter.rollouts.inputs.controller import FINISHED_PHASES
 from exporter.rollouts.model import AttemptEvent, Transition, UpdateState
-from exporter.rollouts.replacing import dataclass, replace
+from exporter.rollouts.replacing import replace
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

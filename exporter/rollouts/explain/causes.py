@@ -6,11 +6,11 @@ A message is matched by the words of a cause, never in full: a message that no r
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.details import FINISHED_BADLY
 from exporter.rollouts.explain.model import Cause
-from exporter.rollouts.replacing import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

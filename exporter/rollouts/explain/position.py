@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.details import NO_DETAILS, RUNNING_PHASES
 from exporter.rollouts.explain.causes import INCONCLUSIVE_ANALYSIS, INCONCLUSIVE_EXPERIMENT
 from exporter.rollouts.explain.model import Activity, StepPosition
 from exporter.rollouts.model import CANARY
-from exporter.rollouts.replacing import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

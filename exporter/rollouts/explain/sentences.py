@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +13,7 @@ from exporter.rollouts.explain.causes import ABORT_PREFIX, INCONCLUSIVE_ANALYSIS
 from exporter.rollouts.explain.evidence import evidence
 from exporter.rollouts.explain.model import Activity, Cause, Explanation
 from exporter.rollouts.model import BLUE_GREEN, UpdateState
-from exporter.rollouts.replacing import dataclass, replace
+from exporter.rollouts.replacing import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,10 +6,10 @@ one tick the counters may be ahead. Events that the status does not show yet are
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.model import NO_HASHES, UpdateState
-from exporter.rollouts.replacing import dataclass
 
 if TYPE_CHECKING:
     from exporter.rollouts.model import (

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from exporter.rollouts.inference.fraction import canary_fraction
 from exporter.rollouts.inference.state_machine import view_without_leader
 from exporter.rollouts.model import BLUE_GREEN, UNKNOWN_PHASE, PodRole, RevisionHashes, Rollout, UpdateState
-from exporter.rollouts.replacing import dataclass, replace
+from exporter.rollouts.replacing import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.model import Transition, UpdateState
-from exporter.rollouts.replacing import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -7,10 +7,10 @@ counts an event that may have changed it.
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from exporter.rollouts.replacing import dataclass, replace
+from exporter.rollouts.replacing import replace
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -6,13 +6,12 @@ worked its queues is the leader until it ends, since a controller exits when it 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from exporter.metrics import Source
 from exporter.rollouts.inputs.controller import scraped_process
-from exporter.rollouts.replacing import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

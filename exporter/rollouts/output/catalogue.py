@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +17,6 @@ from exporter.rollouts.explain.position import routes, step_position, wait
 from exporter.rollouts.inference.transitions import UPDATE_RESULTS
 from exporter.rollouts.inputs.controller import FINISHED_PHASES, RUN_PHASES
 from exporter.rollouts.model import BLUE_GREEN, CANARY, HEALTHS, PHASES, UNKNOWN_PHASE, PodRole, UpdateState
-from exporter.rollouts.replacing import dataclass
 
 if TYPE_CHECKING:
     from exporter.rollouts.details import AnalysisRunDetails, Images

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exporter.incremental import SeriesFactory
 from exporter.metrics import MetricFamily, MetricType, Series, family_from_samples
 from exporter.rollouts.output.absent_namespaces import AbsentNamespaces
-from exporter.rollouts.replacing import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from array import array
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exporter.metrics import MetricFamily, MetricType, SampleBatch, Series
 from exporter.rollouts.explain.model import Cause
 from exporter.rollouts.output.absent_namespaces import AbsentNamespaces
 from exporter.rollouts.output.update_account import abort_causes, elapsed
-from exporter.rollouts.replacing import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

@@ -7,7 +7,7 @@ while none of them changes, so that a rollout at rest costs a dictionary lookup 
 from __future__ import annotations
 
 from array import array
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
 from operator import eq
@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 from exporter.incremental import KeyedMemo
 from exporter.metrics import Labels, MetricFamily, MetricType, SampleBatch, Series, Source, series_difference
 from exporter.rollouts.output.catalogue import DEFAULT_FAMILIES, DERIVED_BY_NAME, UNKNOWN, DerivedFamily
-from exporter.rollouts.replacing import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exporter.incremental import SeriesFactory
 from exporter.metrics import MetricFamily, MetricType, ScrapeResult, Source, family_from_samples
-from exporter.rollouts.replacing import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

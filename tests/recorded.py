@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import tarfile
 from dataclasses import dataclass, replace
 from functools import cache
@@ -107,6 +108,26 @@ class Recordings:
         file = self.folder / name / "truth.jsonl"
         text = file.read_text() if file.exists() else gzip.decompress(file.with_suffix(".jsonl.gz").read_bytes())
         return tuple(json.loads(line) for line in text.splitlines())
+
+
+def with_later_pages(ticks: Sequence[RecordedTick], seed: int) -> Iterator[RecordedTick]:
+    """Replace the pages of each source by those of the next frame at half of the ticks, chosen by `seed`.
+
+    Scrapes of one tick end at different times, by as much as their timeout. No page is older than its predecessor.
+    """
+    choice, frame_of = random.Random(seed), dict.fromkeys(Source, 0)
+    for index, tick in enumerate(ticks):
+        for source in Source:
+            later = min(index + choice.randint(0, 1), len(ticks) - 1)
+            frame_of[source] = max(frame_of[source], later)
+        results = (_page_of(ticks[frame_of[result.source]], result) for result in tick.results)
+        yield replace(tick, results=tuple(results))
+
+
+def _page_of(tick: RecordedTick, result: ScrapeResult) -> ScrapeResult:
+    """Return the result of the same target at another tick, as if it were scraped at the time of `result`."""
+    same = (other for other in tick.results if (other.source, other.target) == (result.source, result.target))
+    return replace(next(same, result), scraped_at=result.scraped_at)
 
 
 def thin_out(

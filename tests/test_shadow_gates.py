@@ -37,12 +37,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
-    from exporter.gate.backtest import GateDecision
     from exporter.rollouts.model import Rollout
-    from exporter.service.shadow_gates import WatchedUpdate
 
 PASSWORD = "read-password-4711"
 TEMPLATE_TOKEN = "template-token-0815"
+DECIDED = "shadow gate decided"
 CANARY = CanaryStrategy((SetWeight(25), Pause()))
 SPEC = RolloutSpec("shop", "checkout", "app:v1", 4, CANARY)
 
@@ -209,7 +208,7 @@ async def test_a_gate_is_evaluated_beside_an_update_and_reports_what_it_would_ha
         await running.waits_until(lambda: any(name == VERDICT for name, _ in running.received.stale))
         assert not any(name in {VALUE, VERDICT, THRESHOLD} for name, _ in running.received.series)
         assert VALUE not in await running.page()
-    (decided,) = [record for record in caplog.records if record.message == "shadow gate decided"]
+    (decided,) = [record for record in caplog.records if record.message == DECIDED]
     context = vars(decided)["fields"]
     assert (context["verdict"], context["namespace"], context["name"]) == ("stopped", "shop", "checkout")
 
@@ -267,12 +266,12 @@ async def test_the_credential_is_that_of_read_and_appears_nowhere(
 
 
 def shadow_gates(
-    folder: Path, address: str = "http://127.0.0.1:1", gates: list[dict[str, Any]] | None = None, **options: Any
+    folder: Path, address: str = "http://127.0.0.1:1", gates: list[dict[str, Any]] | None = None
 ) -> tuple[ShadowGates, SelfMetrics]:
     gates = gates or [{"template": write_gate(folder)}]
     settings = load(None, {}, {"read": {"address": address}, "gates": gates}).settings
     self_metrics = SelfMetrics("test", 0.0)
-    return ShadowGates(settings, self_metrics, **options), self_metrics
+    return ShadowGates(settings, self_metrics), self_metrics
 
 
 def updating(name: str = "checkout", pod_hash: str = "6f9c", state: UpdateState = UpdateState.UPDATING) -> Rollout:
@@ -338,14 +337,20 @@ async def test_of_gates_with_one_template_the_first_that_matches_applies(tmp_pat
     assert services == ["cart", "special"]
 
 
-async def test_an_unexpected_error_is_counted_and_harms_nothing(tmp_path: Path) -> None:
-    def fails(*_: object) -> None:
-        raise RuntimeError("broken log")
+async def test_an_unexpected_error_is_counted_and_harms_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(record: logging.LogRecord) -> bool:
+        if record.getMessage() == DECIDED:
+            raise RuntimeError("broken log")
+        return True
 
+    monkeypatch.setattr(logging.getLogger("exporter.service.shadow"), "filters", [fails])
+    caplog.set_level(logging.INFO)
     store = Store()
     store.release.set()
     async with serve(store) as address:
-        gates, self_metrics = shadow_gates(tmp_path, address, on_decision=fails)
+        gates, self_metrics = shadow_gates(tmp_path, address)
         gates.observe([updating()])
         async with asyncio.timeout(5):
             while not errors(self_metrics):
@@ -356,20 +361,21 @@ async def test_an_unexpected_error_is_counted_and_harms_nothing(tmp_path: Path) 
         await gates.aclose()
 
 
-async def test_decisions_are_passed_on(tmp_path: Path) -> None:
-    decisions: list[tuple[WatchedUpdate, str, GateDecision]] = []
+async def test_a_decision_is_logged_with_its_update_and_verdict(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     store = Store()
     store.release.set()
     async with serve(store) as address:
-        gates, _ = shadow_gates(tmp_path, address, on_decision=lambda *decided: decisions.append(decided))
+        gates, _ = shadow_gates(tmp_path, address)
         gates.observe([updating()])
         async with asyncio.timeout(5):
-            while not decisions:
+            while not (decided := [record for record in caplog.records if record.message == DECIDED]):
                 await asyncio.sleep(0.02)
         await gates.aclose()
-    ((update, gate, decision),) = decisions
-    assert (update.namespace, update.name, update.hash, gate) == ("shop", "checkout", "6f9c", "errors")
-    assert decision.verdict == "stopped"
+    context = {"namespace": "shop", "name": "checkout", "gate": "errors", "hash": "6f9c", "verdict": "stopped"}
+    assert [vars(record)["fields"].items() >= context.items() for record in decided] == [True]
 
 
 async def test_a_long_response_is_an_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

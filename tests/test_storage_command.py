@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from exporter.cli import main
-from exporter.commands.storage import drain
+from exporter.commands.progress import shown_by
+from exporter.commands.storage import drain, verify
 from exporter.config.load import load
 from exporter.otlp.delivery.accounting import DeliveryAccounting
 from exporter.self_metrics import OwnMetric, SelfMetrics
@@ -27,9 +28,10 @@ from .otlp.helpers import all_requests, gauge, snapshot
 from .otlp.pipeline import put_all
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
+    from exporter.commands.progress import Progress
     from exporter.config.settings import Settings
 
 NOW = 1_800_000_000.0
@@ -180,6 +182,21 @@ def test_verify_lists_damaged_rows(stored: Path) -> None:
     assert code == 1
     assert "requests 6: its checksum does not match" in lines
     assert re.fullmatch(r"\d+ rows, \d damaged", lines[-1])
+
+
+def test_verify_counts_the_rows_that_it_has_read(stored: Path) -> None:
+    ended = list[tuple[float, float | None]]()
+
+    @contextmanager
+    def count(current: Progress) -> Iterator[None]:
+        yield
+        ended.append((current.done, current.total))
+
+    with shown_by(count):
+        result = verify(load(None, {}, _options(stored)).settings)
+    rows = int(result.lines[-1].partition(" ")[0])
+    assert rows == 6 + 2
+    assert ended == [(rows, rows)]
 
 
 def test_ls_and_verify_change_nothing_and_need_no_lock(stored: Path) -> None:

@@ -234,8 +234,9 @@ def demo(context: click.Context, seconds: float | None, frames: Path | None, lis
     """Run a demo with a simulated cluster and backend.
 
     Simulated Argo Rollouts, the real exporter and a fake backend run on this machine, on loopback only unless --listen
-    is another address. Shows what `watch` shows; q ends it. Exits with 0 only if the backend received every data point.
-    It reads no configuration file and no environment variables; settings are those of -s.
+    is another address. Shows what `watch` shows; q, Ctrl-C or SIGTERM ends it: it delivers what is left and prints the
+    result. Exits with 0 if the backend received every data point, else with 1. It reads no configuration file and no
+    environment variables; settings are those of -s.
     """
     from rich.console import Console
 

@@ -60,8 +60,14 @@ def _describe_table(table: TableContent) -> str:
 
 def verify(settings: Settings) -> CommandResult:
     """Check every row; reads only, so an exporter may be running."""
-    rows = sum(table.rows for table in read_directory(settings, inspection.contents).tables)
-    damage = read_directory(settings, inspection.verify)
+    with progress("verifying", "rows") as verifying:
+        rows = sum(table.rows for table in read_directory(settings, inspection.contents).tables)
+        verifying.total = rows
+
+        def count_row() -> None:
+            verifying.done = min(verifying.done + 1, rows)  # the few rows that never grow are not listed
+
+        damage = read_directory(settings, lambda directory: inspection.verify(directory, count_row))
     lines = [f"{row.table} {row.key}: {row.reason}" if row.table else row.reason for row in damage]
     return CommandResult([*lines, f"{rows:,} rows, {len(damage)} damaged"], ok=not damage)
 

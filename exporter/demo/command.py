@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import time
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from exporter import log
 from exporter.commands.watch.fleet import fleet_view
 from exporter.commands.watch.terminal import watch
 from exporter.config import load
-from exporter.demo.display import DemoReader, received_line
-from exporter.demo.fake_backend import ReceivedMetrics, fake_backend
+from exporter.demo.display import DemoReader
+from exporter.demo.fake_backend import ReceivedMetrics, fake_backend, received_line
 from exporter.demo.servers import serve_cluster, serve_recording
 from exporter.demo.simulator.scenario import Scenario
 from exporter.metrics import Source
@@ -22,7 +23,7 @@ from exporter.net.auth import basic_auth
 from exporter.service.app import App
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping
     from pathlib import Path
 
     from rich.console import Console
@@ -42,11 +43,12 @@ FIXED_SETTINGS: Final = ("otlp.endpoint", "otlp.headers", *(f"{source}.targets" 
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """The result of a demo: data points produced, delivered, and received by the backend."""
+    """The result of a demo: data points produced, delivered, and received by the backend; the signal that ended it."""
 
     produced: int
     delivered: int
     received: ReceivedMetrics
+    signal_name: str
 
     @property
     def ok(self) -> bool:
@@ -57,15 +59,16 @@ class DemoResult:
 async def run_demo(
     console: Console, seconds: float | None, frames: Path | None, overrides: Mapping[str, object]
 ) -> DemoResult:
-    """Run a demo for some seconds (None: until interrupted, or to the end of the recording) and return its result.
+    """Run a demo for some seconds (None: to the end of the recording, if it is one) and return its result.
 
-    `overrides` are settings as of `load`. Raise RecordingError if the recording cannot be read, ConfigError and
-    ListenError.
+    `q`, SIGINT and SIGTERM end it early; a second signal ends the process at once. `overrides` are settings as of
+    `load`. Raise RecordingError if the recording cannot be read, ConfigError and ListenError.
     """
     received = ReceivedMetrics()
     username, password = DEMO_CREDENTIALS
     log.configure("error")  # log lines would break the display
     async with AsyncExitStack() as stack:
+        stopped = stack.enter_context(_signalled())
         endpoint = await stack.enter_async_context(fake_backend(received, username=username, password=password))
         sources, duration = await stack.enter_async_context(_cluster() if frames is None else _recording(frames))
         seconds = seconds if seconds is not None else duration
@@ -73,21 +76,43 @@ async def run_demo(
         address = page_address(loaded.settings.web)
         app = App(loaded, "demo")
         console.print(f"page: {address}", highlight=False, soft_wrap=True)
-        await _run_exporter(app, DemoReader(app, received, address), console, seconds)
-    return DemoResult(app.accounting.produced, app.accounting.delivered, received)
+        console.print(f"what arrives: {endpoint}", highlight=False, soft_wrap=True)
+        await _run_exporter(app, DemoReader(app, received, address), console, seconds, stopped)
+    name = stopped.result().name if stopped.done() else ""
+    return DemoResult(app.accounting.produced, app.accounting.delivered, received, name)
 
 
-async def _run_exporter(app: App, reader: DemoReader, console: Console, seconds: float | None) -> None:
-    """Run the exporter and show its state until the time is over or the user ends it."""
+@contextmanager
+def _signalled() -> Iterator[asyncio.Future[signal.Signals]]:
+    """Yield a future of the first signal that ends the demo; a second one has its default effect."""
+    loop, numbers = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
+    first: asyncio.Future[signal.Signals] = loop.create_future()
+
+    def remove() -> None:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+    def on_signal(number: signal.Signals) -> None:
+        remove()
+        first.set_result(number)
+
+    for number in numbers:
+        loop.add_signal_handler(number, on_signal, number)
+    try:
+        yield first
+    finally:
+        remove()
+
+
+async def _run_exporter(
+    app: App, reader: DemoReader, console: Console, seconds: float | None, stopped: asyncio.Future[signal.Signals]
+) -> None:
+    """Run the exporter and show its state until the time is over, the user ends it, or a signal has `stopped` it."""
     stop = asyncio.Event()
     exporter = asyncio.create_task(app.run(stop), name="exporter")
-    view = asyncio.create_task(watch(console, reader, fleet_view), name="view")
-    try:
-        await asyncio.wait({exporter, view}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    except asyncio.CancelledError:
-        current = asyncio.current_task()
-        if current is not None:
-            current.uncancel()  # interrupted: print the summary anyway
+    view = asyncio.create_task(watch(console, reader, fleet_view, ends_on_sigterm=False), name="view")
+    ends: tuple[asyncio.Future[Any], ...] = (exporter, view, stopped)
+    await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     view.cancel()
     stop.set()
     results = await asyncio.gather(exporter, view, return_exceptions=True)
@@ -150,4 +175,8 @@ async def _recording(path: Path) -> AsyncIterator[DemoSources]:
 def summary_line(result: DemoResult) -> str:
     """Return the result of a demo as a line."""
     end = "every point was delivered" if result.ok else "NOT every point was delivered"
-    return f"produced {result.produced} points, delivered {result.delivered}; {received_line(result.received)}: {end}"
+    if not result.produced:
+        end = "nothing to deliver yet"
+    stopped = f"stopped by {result.signal_name}: " if result.signal_name else ""
+    points = f"produced {result.produced} points, delivered {result.delivered}"
+    return f"{stopped}{points}; {received_line(result.received)}: {end}"

@@ -215,6 +215,14 @@ class Observation:
         """The ReplicaSets by hash, none if kube-state-metrics shows none."""
         return self.workload.replica_sets if self.workload is not None else {}
 
+    def has_pods_since(self, timestamp: float) -> bool:
+        """Return whether the pods were scraped at a time (Unix seconds) or later."""
+        return self.workload is not None and self.workload.observed_at >= timestamp
+
+    def has_status_since(self, timestamp: float) -> bool:
+        """Return whether the status was scraped at a time (Unix seconds) or later."""
+        return self.status is not None and self.status.observed_at >= timestamp
+
     @property
     def details(self) -> RolloutDetails:
         """The details of the status, empty if rollout state shows none."""
@@ -422,8 +430,9 @@ class UpdateAccount:
     `counted_until` (Unix seconds) is up to when time is counted; None while neither an update is under way nor the
     canary has traffic, so that a rollout at rest does not change. `activity` is that of the update under way, "" if
     there is none, `fraction` the canary's share of traffic (0 if unknown), both since then. `exposure_seconds` is the
-    integral of the fraction over time. `result`, `cause` and `metric` are of the last update that ended. `lead_seconds`
-    is the time from the commit to the promotion of the last revision that was promoted, None without a commit's time.
+    integral of the fraction over time. `result`, `cause`, `metric` and `ended_at` (Unix seconds, None if that was not
+    seen) are of the last update that ended. `lead_seconds` is the time from the commit to the promotion of the last
+    revision that was promoted, None without a commit's time.
     """
 
     counted_until: float | None = None
@@ -434,6 +443,7 @@ class UpdateAccount:
     cause: str = ""
     metric: str = ""
     lead_seconds: float | None = None
+    ended_at: float | None = None
 
 
 NO_ACCOUNT: Final = UpdateAccount()
@@ -448,10 +458,11 @@ class RolloutState:
     first deploy is not an update.
     `last_event_at` (Unix seconds) is when the counters last showed a transition that the hashes did not show; hashes
     scraped no later are outdated. `ahead_of_counters`: at the last tick the hashes showed a new revision that
-    RolloutUpdated had not counted yet; `promotion_ahead`: the same of a promotion. `event_counts` are the counters less
-    the events that the status did not show yet; `pending_since` (Unix seconds, 0: there are none) is when the first of
-    those was counted. `replicas` are the gauges of the last tick; `pods_checksum` is of its pods, and `pods_newer`:
-    they changed later than the gauges. `weight` is None without a router. `runs` are the AnalysisRuns: name → phase.
+    RolloutUpdated had not counted yet; `promotion_ahead` and `abort_ahead`: the same of a promotion and of an abort.
+    `event_counts` are the counters less the events that the status did not show yet; `pending_since` (Unix seconds, 0:
+    there are none) is when the first of those was counted. `replicas` are the gauges of the last tick; `pods_checksum`
+    is of its pods, and `pods_newer`: they changed later than the gauges. `weight` is None without a router. `runs` are
+    the AnalysisRuns: name → phase.
     """
 
     first_seen: float
@@ -469,7 +480,9 @@ class RolloutState:
     last_event_at: float = 0.0
     ahead_of_counters: bool = False
     promotion_ahead: bool = False
+    abort_ahead: bool = False
     pending_since: float = 0.0
+    pending_counts: Mapping[str, float] = field(default_factory=dict)
     replicas: ReplicaCounts | None = None
     pods_checksum: int = 0
     pods_newer: bool = False

@@ -129,7 +129,9 @@ def decode_rows(rows: Rows) -> tuple[TrackerState, list[str]]:
         leaders=frozenset(items["leaders"]),
         last_leaders=frozenset(items["led"]),
         successors=dict(items["successors"]),
-        statuses=RememberedStatuses(statuses_at, dict(items["status"]), held),
+        statuses=RememberedStatuses(
+            statuses_at, dict(items["status"]), held, dict(items["outdated"]), dict(items["former"])
+        ),
         info_series=InfoSeries(carried=frozenset(items["info"] + items["carried"])),
         replaced_info_series=dict(items["replaced"]),
         duration_histograms=dict(items["duration"]),
@@ -235,6 +237,10 @@ def _status_document(key: tuple[str, ...], status: RolloutStatus) -> list[object
     return [*key, {**_members(status), **details}]
 
 
+def _former_document(key: tuple[str, ...], hashes: Iterable[str]) -> list[str]:
+    return [*key, *sorted(hashes)]
+
+
 def _successor_document(_: tuple[str, ...], successors: Parts) -> list[list[object]]:
     return [[_process_row(process), _process_row(successor)] for process, successor in successors.items()]
 
@@ -302,7 +308,9 @@ _FILE_KEYS: Final[Mapping[type, Mapping[str, str]]] = {
         "news": "last_event_at",
         "early": "ahead_of_counters",
         "early_promotion": "promotion_ahead",
+        "early_abort": "abort_ahead",
         "pending": "pending_since",
+        "pending_events": "pending_counts",
         "replicas": "replicas",
         "pods": "pods_checksum",
         "pods_newer": "pods_newer",
@@ -382,6 +390,7 @@ _FILE_KEYS: Final[Mapping[type, Mapping[str, str]]] = {
         "cause": "cause",
         "metric": "metric",
         "lead": "lead_seconds",
+        "ended": "ended_at",
     },
     ShownState: {
         "hash": "hash",
@@ -482,6 +491,11 @@ def _decode_status(document: Document) -> Iterator[tuple[RolloutKey, RolloutStat
     yield (str(namespace), str(name)), _dataclass(RolloutStatus, {**members, "pauses": pauses, "details": details})
 
 
+def _decode_former(document: Document) -> Iterator[tuple[RolloutKey, frozenset[str]]]:
+    namespace, name, *hashes = document
+    yield (str(namespace), str(name)), frozenset(map(str, hashes))
+
+
 def _labels(pairs: list[list[str]]) -> Labels:
     return tuple((str(name), str(value)) for name, value in pairs)
 
@@ -558,6 +572,8 @@ _KINDS: Final = {
     "led": _RowKind(lambda state: _only_part(state.last_leaders), _leader_document, _decode_leaders),
     "successors": _RowKind(lambda state: _only_part(state.successors), _successor_document, _decode_successors),
     "status": _RowKind(lambda state: state.statuses.statuses, _status_document, _decode_status),
+    "outdated": _RowKind(lambda state: state.statuses.outdated, _status_document, _decode_status),
+    "former": _RowKind(lambda state: state.statuses.former_stable, _former_document, _decode_former),
     "statuses": _RowKind(_status_tick_parts, _same_document, _decode_status_tick),
     "info": _RowKind(_info_parts, _info_document, _decode_info),
     "carried": _RowKind(_carried_parts, _same_document, _decode_info),

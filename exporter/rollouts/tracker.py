@@ -130,7 +130,8 @@ class RolloutTracker:
         self._transitions: list[ReportedTransition] = []
         # Of each process whose rollouts are not all shown again, the one that has shown some of them since.
         self._successors = dict(state.successors)
-        event_counts = {key: rollout.event_counts for key, rollout in state.rollout_states.items()}
+        states = state.rollout_states.items()
+        event_counts = {key: {**rollout.event_counts, **rollout.pending_counts} for key, rollout in states}
         self._sources = SourceTracker(self._policy, state.statuses, event_counts)
         self._renderer = FamilyRenderer(state.info_series, dict(state.replaced_info_series), self._rows)
         self._durations = DurationHistograms(dict(state.duration_histograms))
@@ -303,9 +304,9 @@ class RolloutTracker:
         """Advance every rollout to this tick."""
         available = AvailableSources(bool(tick.leaders), self._sources.has_workload_source)
         # The reasons why something is unknown depend on the sources, of unchanged rollouts, too.
-        if available != self._available_sources:
+        has_same_sources, self._available_sources = available == self._available_sources, available
+        if not has_same_sources:
             self._at_rest.clear()
-        self._available_sources = available
         # After a longer gap, a rollout that is new to us need not be newly created.
         established = tick.established if tick.now - self._updated_at <= self._policy.grace else ()
         self._reconciling_since = {c.process: reconciling_since(c.result, tick.now) for c in tick.leaders}
@@ -318,10 +319,20 @@ class RolloutTracker:
             shown_by_established = view is not None and view.process in established
             first_deploy = shown_by_established and key not in self._states
             observation = self._sources.observe(key, view, first_deploy=first_deploy)
-            same = rollout is not None and rollout.observation == observation
+            same = rollout is not None and has_same_sources and self._is_same(rollout, observation, tick.now)
             if not (same and key in self._at_rest and rollout_runs == self._states[key].runs):
                 self._advance(key, tick.now, observation, RunsOnPage(rollout_runs, shown_by_established), same=same)
         self._last_seen.update(dict.fromkeys(tick.views, tick.now))
+
+    def _is_same(self, rollout: Rollout, observation: Observation, now: float) -> bool:
+        """Return whether an observation shows what the rollout's last one did, and as far as that is recent enough."""
+        previous, since = rollout.observation, rollout.state.phases.since
+        if previous != observation or previous.has_status_since(since) != observation.has_status_since(since):
+            return False
+        # Without a leader only pods of the very tick count.
+        return observation.view is not None or previous.has_pods_since(self._updated_at) == observation.has_pods_since(
+            now
+        )
 
     def _is_at_rest(
         self, key: RolloutKey, rollout: Rollout, view: ControllerView | None, runs: Mapping[str, str]
@@ -362,8 +373,10 @@ class RolloutTracker:
         last_shown = follow(previous, state, observation, changes, now)
         state = state if last_shown == state.last_shown else replace(state, last_shown=last_shown)
         if same and state == previous and state.account.counted_until is None:
-            # Time alone still changes a rollout with outdated hashes or pending events, or in the hold-down of a phase.
+            # Time alone still changes a rollout with outdated hashes or pending events, or in the hold-down of a phase,
+            # and the next page of rollout state, though nothing changed on it, shows the health of a new phase.
             is_waiting = state.phases.hold_down_from is not None or state.pending_since > 0
+            is_waiting |= observation.status is not None and not observation.has_status_since(state.phases.since)
             is_shown = observation.view is not None  # without a leader only pages of this very tick count
             if is_shown and observed_after(observation, state.last_event_at) and not is_waiting:
                 self._at_rest.add(key)

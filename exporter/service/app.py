@@ -25,6 +25,7 @@ from exporter.service.cycle import CycleDependencies, CycleRunner, ticks
 from exporter.service.cycle_store import CycleStore, read_state, storage_config, storage_metrics
 from exporter.service.delivery_trend import DeliveryTrend
 from exporter.service.pages.sources import PageSources, RunningParts
+from exporter.service.pages.timeline import parsed_transitions
 from exporter.service.transition_feed import TransitionFeed
 from exporter.service.wiring import parser_factory, tracking_policy
 from exporter.service.worker import Worker
@@ -256,7 +257,7 @@ class App:
 
     async def _rollout(self, namespace: str, name: str) -> Mapping[str, object]:
         key = (namespace, name)
-        transitions, _ = await self._pages.read_transitions(key)
+        transitions = parsed_transitions(await self._pages.transitions(namespace, name))
         status, now = self.tracker.status, self._cycle_runner.latest.timestamp
         return {
             "at": now,

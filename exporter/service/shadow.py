@@ -30,7 +30,7 @@ from exporter.service.shadow_gates import CONTROLLER, ShadowGateError, WatchedUp
 from exporter.service.wiring import read_endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from exporter.config.outputs import ShadowGateSection
     from exporter.config.settings import Settings
@@ -42,9 +42,6 @@ if TYPE_CHECKING:
     from exporter.rollouts.model import Rollout
     from exporter.self_metrics import SelfMetrics
     from exporter.service.shadow_gates import ShadowGate
-
-    OnDecision = Callable[[WatchedUpdate, str, GateDecision], None]
-    """Called with the update, the gate's name and its decision."""
 
 _log = logging.getLogger(__name__)
 MAX_RUNS: Final = 200
@@ -108,12 +105,9 @@ class ConfiguredGate:
 class ShadowGates:
     """Runs the gates of the settings; everything is called on the event loop, and nothing raises."""
 
-    def __init__(
-        self, settings: Settings, self_metrics: SelfMetrics, on_decision: OnDecision = lambda *_: None
-    ) -> None:
+    def __init__(self, settings: Settings, self_metrics: SelfMetrics) -> None:
         self._settings = settings
         self._self_metrics = self_metrics
-        self._on_decision = on_decision
         for reason in REASONS:
             self._self_metrics.add(OwnMetric.SHADOW_GATE_ERRORS, reason, amount=0)
         self.loaded = tuple(self._load())
@@ -214,7 +208,6 @@ class ShadowGates:
             on_step = partial(self._on_step, shadow_run)
             await run(plan, partial(self._measure, provider), RealClock(), on_step, with_traces=False)
         self._log_decision("shadow gate decided", shadow_run)
-        self._on_decision(shadow_run.update, shadow_run.gate, shadow_run.decision)
 
     async def _measure(self, provider: MetricProvider, metric: Metric, now: float) -> MetricEvaluation:
         async with self._queries:

@@ -16,7 +16,7 @@ from exporter.storage.directory import DAMAGED_FILE, DATABASE_FILE, JOURNAL_FILE
 from exporter.storage.ledger import read_ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 FILES: Final = (DATABASE_FILE, WAL_FILE, JOURNAL_FILE, LEDGER_FILE, LOCK_FILE, DAMAGED_FILE, f"{DAMAGED_FILE}-wal")
@@ -76,10 +76,10 @@ def messages(directory: Path) -> Sequence[StoredMessage]:
     return [StoredMessage(*row[:-1]) for row in rows if schema.is_sound(row)]
 
 
-def verify(directory: Path) -> Sequence[DamagedRow]:
-    """Return the damage of the database, nothing if it is sound."""
+def verify(directory: Path, on_row: Callable[[], None] = lambda: None) -> Sequence[DamagedRow]:
+    """Return the damage of the database, nothing if it is sound; `on_row` is called at each row."""
     with closing(_open(directory)) as connection:
-        damaged_rows = (row for table in schema.TABLES for row in _damaged_rows(connection, table))
+        damaged_rows = (row for table in schema.TABLES for row in _damaged_rows(connection, table, on_row))
         return [*_damaged_file(connection), *damaged_rows]
 
 
@@ -104,9 +104,12 @@ def _damaged_file(connection: sqlite3.Connection) -> Iterator[DamagedRow]:
     yield from (DamagedRow("", 0, message) for message in messages if message != "ok")
 
 
-def _damaged_rows(connection: sqlite3.Connection, table: schema.Table) -> Iterator[DamagedRow]:
+def _damaged_rows(
+    connection: sqlite3.Connection, table: schema.Table, on_row: Callable[[], None]
+) -> Iterator[DamagedRow]:
     try:
         for row in connection.execute(table.rows_upward, (0, schema.MAX_KEY)):
+            on_row()
             columns = row if table.numbered else row[1:]
             if not schema.is_sound(columns):
                 yield DamagedRow(table.name, columns[0], "its checksum does not match")

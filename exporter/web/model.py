@@ -210,8 +210,21 @@ class TimelineMark:
 
 
 @dataclass(frozen=True, slots=True)
+class RolloutTransitions:
+    """The transitions of a rollout that are held, oldest first: time (Unix seconds) and object of /api/events (JSON).
+
+    `reason` is why they cannot be read, "" if they could be.
+    """
+
+    objects: tuple[tuple[float, bytes], ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Timeline:
     """What happened from `since` to `until`; nothing is known of the time before `held_since`.
+
+    `has_older`: `since` is later than was asked for, since there is more than is drawn.
 
     `shares` are the canary's true share as transitions report it, `weights` what its steps set, of the newest attempt.
     """
@@ -224,6 +237,7 @@ class Timeline:
     shares: tuple[SharePoint, ...] = ()
     weights: tuple[SharePoint, ...] = ()
     marks: tuple[TimelineMark, ...] = ()
+    has_older: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -483,3 +497,33 @@ class ConfigurationPage:
     head: PageHead
     settings: tuple[SettingLine, ...] = ()
     issues: tuple[str, ...] = ()
+
+
+# The manual
+
+
+@dataclass(frozen=True, slots=True)
+class ManualEntry:
+    """A line of the manual's table of contents."""
+
+    topic: str
+    title: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class ManualArticle:
+    """A page of the manual; `html` is trusted, since it is of the package. Without a topic it is the contents."""
+
+    topic: str
+    title: str
+    html: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ManualView:
+    """A page of the manual with the table of contents beside it."""
+
+    head: PageHead
+    article: ManualArticle
+    entries: tuple[ManualEntry, ...] = ()

@@ -6,19 +6,21 @@ import asyncio
 import json
 import time
 from collections import OrderedDict
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, Protocol
 
 from aiohttp import web
 
+from exporter.web import manual
 from exporter.web.events import STREAM_TYPE, wait_for_either, write_part
+from exporter.web.model import ManualView
 from exporter.web.pages.favicon import favicon
 from exporter.web.pages.query import fleet_query, timeline_query
 from exporter.web.shared_page import SharedPage
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Hashable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable
 
     from exporter.web.model import (
         ConfigurationPage,
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
         GatesPage,
         PageHead,
         RolloutPage,
+        RolloutTransitions,
         TargetsPage,
         TimelineQuery,
     )
@@ -64,8 +67,13 @@ class PageProvider(Protocol):
     async def fleet(self, query: FleetQuery) -> FleetPage:
         """Return the fleet page."""
 
-    async def rollout_page(self, namespace: str, name: str, query: TimelineQuery) -> RolloutPage:
-        """Return the page of a rollout."""
+    async def transitions(self, namespace: str, name: str) -> RolloutTransitions:
+        """Return the transitions of a rollout, for its page; this may wait for a disk."""
+
+    async def rollout_page(
+        self, namespace: str, name: str, query: TimelineQuery, held: RolloutTransitions
+    ) -> RolloutPage:
+        """Return the page of a rollout with its transitions."""
 
     async def delivery(self) -> DeliveryPage:
         """Return the page of delivery."""
@@ -93,19 +101,20 @@ class SharedPages:
         """Return the page of a key; the longest unread one of too many is dropped."""
         page = self._pages.pop(key, None)
         if page is None:
-            page = SharedPage(lambda: self._render(render), self._version, self._max_age)
+            page = SharedPage(render, self._version, self._max_age)
         self._pages[key] = page
         if len(self._pages) > MAX_PAGES:
             self._pages.popitem(last=False)
         return page
 
-    async def _render(self, render: Render) -> Iterable[bytes]:
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Render a page within this context; nothing in it may wait for a disk, since the other pages wait for it."""
         async with self._turn:
-            started = time.thread_time()  # a wait for the disk takes none
-            blocks = await render()
+            started = time.thread_time()
+            yield
             # Whoever asks for ever new queries gets half of the event loop's time at most.
             await asyncio.sleep(time.thread_time() - started)
-            return blocks
 
 
 class PageRoutes:
@@ -132,7 +141,12 @@ class PageRoutes:
         """Send the page of a rollout; if there is none, one that names similar ones."""
         key = (request.match_info["namespace"], request.match_info["name"])
         query = timeline_query(request.query)
-        return await self._page(request, "rollout", (key, query), lambda: self._provider.rollout_page(*key, query))
+
+        async def render() -> Iterable[bytes]:
+            held = await self._provider.transitions(*key)
+            return await self._rendered("rollout", lambda: self._provider.rollout_page(*key, query, held))
+
+        return await self._send(request, self._shared.get(("rollout", (key, query)), render))
 
     async def delivery(self, request: web.Request) -> web.StreamResponse:
         """Send the page of delivery."""
@@ -150,16 +164,28 @@ class PageRoutes:
         """Send the page of the configuration."""
         return await self._page(request, "configuration", None, self._provider.configuration)
 
+    async def manual(self, request: web.Request) -> web.StreamResponse:
+        """Send a page of the manual, the table of contents without a topic."""
+        article = await asyncio.to_thread(manual.article, request.match_info.get("topic", ""))
+        if article is None:
+            return web.Response(status=404, text="the manual has no such page; /manual lists all\n")
+
+        async def read() -> ManualView:
+            return ManualView(await self._provider.head(), article, manual.entries())
+
+        return await self._page(request, "manual", article.topic, read)
+
     async def _page(
         self, request: web.Request, name: str, query: Hashable, read: Callable[[], Awaitable[object]]
     ) -> web.StreamResponse:
-        async def render() -> Iterable[bytes]:
+        return await self._send(request, self._shared.get((name, query), lambda: self._rendered(name, read)))
+
+    async def _rendered(self, name: str, read: Callable[[], Awaitable[object]]) -> Iterable[bytes]:
+        async with self._shared.turn():
             # Jinja takes memory that a page that nobody reads need not cost.
             module = import_module(f"exporter.web.pages.{name}")
             text: str = module.render(await read())
-            return (text.encode("utf-8", "replace"),)
-
-        return await self._send(request, self._shared.get((name, query), render))
+        return (text.encode("utf-8", "replace"),)
 
     async def style(self, _: web.Request) -> web.Response:
         """Send the style sheet."""

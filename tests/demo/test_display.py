@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import signal
 import socket
+import subprocess
+import sys
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
@@ -31,6 +34,7 @@ def test_the_address_comes_first_and_is_the_next_free_port() -> None:
     port = re.fullmatch(r"page: http://127\.0\.0\.1:(\d+)", first)
     assert port
     assert int(port[1]) > 9464
+    assert re.fullmatch(r"what arrives: http://127\.0\.0\.1:\d+", lines[0])
     assert any(re.match(r"\d\d:\d\d:\d\d shop/checkout (Completed|Progressing|Paused)", line) for line in lines)
     assert lines[-1].endswith("every point was delivered")
 
@@ -69,3 +73,21 @@ def test_a_wrong_setting_is_an_error_of_the_configuration() -> None:
     result = demo("--for", "1s", root=("-s", "argo.intervall=1s"))
     assert result.exit_code == 2
     assert "'intervall' in argo" in result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_demo_with_its_result_even_where_a_shell_ignores_ctrl_c(number: signal.Signals) -> None:
+    # A shell without job control starts what runs in the background with SIGINT ignored.
+    command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-m", "exporter", "demo"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            assert any("shop/checkout" in line for line in iter(process.stdout.readline, ""))
+            process.send_signal(number)
+            *_, last = process.communicate(timeout=60)[0].splitlines()
+        finally:
+            process.kill()
+    assert process.returncode == 0, last
+    assert re.match(rf"stopped by {number.name}: produced [1-9]\d* points", last)
+    assert last.endswith("every point was delivered")

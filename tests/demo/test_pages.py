@@ -126,6 +126,23 @@ def test_without_allow_lists_labels_and_annotations_have_headers_only() -> None:
     assert {"kube_pod_labels", "kube_replicaset_annotations"} == listed.keys() - plain.keys()
 
 
+@pytest.mark.parametrize("family", ["workqueue_queue_duration_seconds", "workqueue_work_duration_seconds"])
+@pytest.mark.parametrize("is_real", [True, False])
+def test_a_work_queue_has_a_duration_only_if_it_has_worked(
+    family: str, real_page: PageReader, *, is_real: bool
+) -> None:
+    values = {}
+    for page in ("argo-a", "argo-b"):
+        text_of_page = real_page(page) if is_real else simulated_pages()[page]
+        families = {parsed.name: parsed for parsed in text_string_to_metric_families(text_of_page)}
+        for sample in families[family].samples:
+            values[page, sample.labels["name"], sample.name.removeprefix(family)] = sample.value
+    durations = {(page, queue): values[page, queue, "_sum"] for page, queue, _ in values}
+    worked = {key for key in durations if values[*key, "_count"]}
+    assert worked
+    assert {key for key, total in durations.items() if total > 0} == worked
+
+
 def test_a_standby_shows_no_rollouts_and_a_leader_all() -> None:
     cluster = busy_cluster()
     assert text(cluster.argo_page("argo-a")).count("\nrollout_info{") == 4

@@ -35,6 +35,7 @@ ALSO: dict[str, set[str]] = {
     "setting": {"otlp-no-credential"},
     "target-tls": {"controller-only-standbys"},
     "credential-scheme": {"otlp-proxy"},
+    "state-empty": {"sources-disagree"},
 }
 
 
@@ -284,8 +285,8 @@ page("ksm-starting", "kube", lambda w: in_turn(answer(b""), w.kube[0]))
 page(
     "ksm-version", "kube", lambda w: answer(w.pages.kube + '# TYPE kube_node_info gauge\nkube_node_info{node="n"} 1\n')
 )
-page("state-empty", "state", lambda _: answer(b""))
-page("state-empty", "state", lambda w: w.kube[0])
+page("state-rbac", "state", lambda _: answer(b""))
+page("state-rbac", "state", lambda w: w.kube[0])
 page("state-first-version", "state", lambda w: answer(without(w.pages.state, "rollout_spec_info")))
 page("state-version", "state", lambda w: answer(w.pages.state.replace("kube_customresource_", "kube_crd_")))
 page(
@@ -300,6 +301,14 @@ page(
 )
 page("sources-disagree", "state", lambda w: answer(without(w.pages.state, 'name="checkout"')))
 page("sources-disagree", "argo", lambda w: [answer(without(w.pages.leader, 'name="checkout"')), w.argo[1]])
+
+
+@provokes("state-empty")
+async def _(world: World, *_: object) -> AsyncIterator[None]:
+    """The leader's page has no rollout, and rollout state is empty."""
+    world.argo[0] = answer(without(world.pages.leader, "^rollout_"), kind=ARGO_TYPE)
+    world.state = [answer(b"")]
+    yield
 
 
 @provokes("ksm-shard")

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from exporter.demo.simulator.objects import CanaryStrategy
 from exporter.rollouts.details import (
     AnalysisRunDetails,
     ExperimentDetails,
@@ -15,8 +16,10 @@ from exporter.rollouts.details import (
     StepPluginDetails,
 )
 from exporter.rollouts.explain.causes import abort_cause, current_cause, failed_plugin, failed_step
+from exporter.rollouts.explain.explain import explain
 from exporter.rollouts.explain.model import Cause
 from exporter.rollouts.model import NO_MEMORY, RolloutStatus
+from tests.rollouts.histories import KEY, STEPS, RolloutHistory, ScriptedAction, observe
 
 ABORT = "RolloutAborted: Rollout aborted update to revision 2"
 FAILED = 'Metric "errors" assessed Failed due to failed (1) > failureLimit (0)'
@@ -116,3 +119,19 @@ def test_until_the_new_spec_is_observed_there_is_no_cause() -> None:
     assert current_cause(STATUS, replace(details(ABORT), workload_observed=False), NO_MEMORY) is not None
     lagging = replace(STATUS, details=RolloutDetails(workload_observed=False))
     assert current_cause(lagging, details(ABORT), NO_MEMORY) is None
+
+
+@pytest.mark.parametrize("has_details", [True, False])
+def test_an_abort_that_no_controller_has_reconciled_yet_is_a_persons(*, has_details: bool) -> None:
+    history = RolloutHistory(CanaryStrategy(STEPS), details=has_details)
+    script = [ScriptedAction("wait", 0, 1), ScriptedAction("deploy", 2, 8)]
+    *_, tick = observe(history, "full", script)
+    history.cluster.abort(*KEY)
+    tick.tracker.process(history.cluster.now, history.scrape("full", history.cluster.now))
+    (rollout,) = tick.tracker.status.rollouts
+    assert rollout.observation.status
+    assert (rollout.observation.status.aborted, rollout.observation.status.health) == (True, "Paused")
+    explanation = explain(rollout, history.cluster.now)
+    assert explanation.cause is Cause.PERSON
+    place = " at step 4 of 5" if has_details else ""
+    assert explanation.sentence == f"Aborted{place}: by a person; the stable revision stays."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from random import Random
 from typing import TYPE_CHECKING, Final
 
 from exporter.metrics import Failure, ScrapeResult, Source
@@ -174,18 +173,16 @@ class Judgement:
 
 
 def judge(watched: WatchedLife, variant: str) -> Judgement:
-    """Play a life to a tracker, and from a random tick on to one that starts with its state; compare."""
+    """Play a life to a tracker, and to one that restarts before every tick that it can; compare."""
     comparer = TruthComparer(watched.truth, pods_only=variant != "full", neighbours=NEIGHBOURS)
-    tracker, updates = RolloutTracker(POLICY), ExportedResults()
-    restarted: RolloutTracker | None = None
+    tracker, restarted, updates = RolloutTracker(POLICY), RolloutTracker(POLICY), ExportedResults()
     comparisons: list[Comparison] = []
     restart_changed: set[str] = set()
-    restart_at = Random(watched.seed).randrange(len(watched.ticks[variant]))
-    for number, tick in enumerate(watched.ticks[variant]):
-        if restarted is None and number >= restart_at and _is_complete(tick, variant):
-            restarted = RolloutTracker(POLICY, after_restart(tracker.state))
+    for tick in watched.ticks[variant]:
+        if not restart_changed and _is_complete(tick, variant):
+            restarted = RolloutTracker(POLICY, after_restart(restarted.state))
         snapshot = tracker.process(tick.timestamp, tick.results)
-        if restarted is not None and not restart_changed:
+        if not restart_changed:
             restart_changed = _different(snapshot, restarted.process(tick.timestamp, tick.results))
         comparisons += comparer.compare(tick.timestamp, tick.results, snapshot)
         updates.add(snapshot)

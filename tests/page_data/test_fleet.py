@@ -12,6 +12,7 @@ from exporter.rollouts.explain.explain import explain
 from exporter.service.api import ApiSources
 from exporter.service.pages import fleet as fleet_module
 from exporter.service.pages.fleet import Fleet, FleetIndex, fleet_entry, matching_entries
+from exporter.service.pages.timeline import parsed_transitions
 from exporter.service.pages.urgency import urgencies
 from exporter.web.api_routes import RolloutsQuery
 from exporter.web.model import FleetQuery, SortKey, Urgency
@@ -51,6 +52,25 @@ async def test_a_rollout_that_an_analysis_aborted_needs_a_person_and_has_failed(
     assert page.head.counts.by_urgency == {Urgency.PERSON: 3, Urgency.FAILED: 3, Urgency.REST: 2}
     failed = await exporter.pages.fleet(FleetQuery(urgency=Urgency.FAILED))
     assert ([card.name for card in failed.cards], failed.matching) == (["blind", "routed", "multi"], 3)
+
+
+async def test_a_card_has_the_last_result_and_its_age(explained_recordings: Recordings) -> None:
+    exporter = await played(explained_recordings, until=15.0)
+    cards = (await exporter.pages.fleet(FleetQuery())).cards
+    assert {card.name: card.last_result for card in cards} == {
+        "blind": "aborted", "routed": "aborted", "multi": "aborted", "cart": "", "web": ""
+    }  # fmt: skip # a table
+    ended_at = {}
+    for card in cards:
+        for change in parsed_transitions(await exporter.pages.transitions(card.namespace, card.name)):
+            if change["type"] == "aborted":
+                ended_at[card.name] = change["at"]
+    ages = {card.name: card.last_result_age for card in cards}
+    assert ages == {
+        **{name: exporter.now - timestamp for name, timestamp in ended_at.items()},
+        "cart": None,
+        "web": None,
+    }
 
 
 async def test_an_update_that_waits_for_a_person_is_first_and_is_still_an_update(

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import json
+from html import escape
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
 
-from exporter.web.model import TimelineQuery
+from exporter.service.pages.timeline import MAX_MARKS, parsed_transitions
+from exporter.web.model import RolloutTransitions, TimelineQuery
+from exporter.web.pages.query import timeline_query
+from exporter.web.pages.rollout import render
+from exporter.web.pages.timeline import draw
 from tests.page_data.played_pages import play
 
 if TYPE_CHECKING:
@@ -22,7 +30,8 @@ async def played(recordings: Recordings, until: float = float("inf")) -> PlayedP
 
 
 async def page_of(exporter: PlayedPages, query: TimelineQuery = TimelineQuery()) -> RolloutPage:  # noqa: B008 - it is frozen
-    return await exporter.pages.rollout_page("shop", "multi", query)
+    held = await exporter.pages.transitions("shop", "multi")
+    return await exporter.pages.rollout_page("shop", "multi", query, held)
 
 
 def by_second(points: tuple[SharePoint, ...], start: float) -> dict[int, float | None]:
@@ -104,5 +113,35 @@ async def test_an_aborted_update_has_stopped_at_its_step(explained_recordings: R
 
 async def test_a_rollout_that_does_not_exist_names_similar_ones(explained_recordings: Recordings) -> None:
     exporter = await played(explained_recordings, until=3.0)
-    page = await exporter.pages.rollout_page("shop", "mutli", TimelineQuery())
+    page = await exporter.pages.rollout_page("shop", "mutli", TimelineQuery(), RolloutTransitions())
     assert (page.card, page.similar[0]) == (None, "shop/multi")
+
+
+async def test_a_page_shows_the_newest_transitions_and_links_lead_to_all_that_are_held(
+    explained_recordings: Recordings,
+) -> None:
+    exporter = await played(explained_recordings)
+    recorded = parsed_transitions(await exporter.pages.transitions("shop", "multi"))
+    count, end = 5_000, exporter.now
+    # Every fourth second one: the same few over and over.
+    times = [end - 4.0 * (count - number) for number in range(count)]
+    held = RolloutTransitions(
+        tuple(
+            (time, json.dumps({**change, "at": time}).encode())
+            for time, change in zip(times, itertools.cycle(recorded), strict=False)
+        )
+    )
+    query, listed = TimelineQuery(6.0), set[float]()
+    while True:
+        page = await exporter.pages.rollout_page("shop", "multi", query, held)
+        assert page.timeline
+        assert len(page.timeline.marks) <= MAX_MARKS
+        assert len(page.timeline.bands) + len(page.timeline.shares) <= 3 * MAX_MARKS
+        listed |= {mark.timestamp for mark in page.timeline.marks}
+        href = draw(page.timeline, exporter.now).links.get("older")
+        if href is None:
+            break
+        assert f'href="{escape(href)}">Older ones' in render(page)
+        query = timeline_query(dict(parse_qsl(href.removeprefix("?"))))
+    assert listed == set(times)
+    assert [step.state for step in page.steps] == ["done"] * 5, "the steps are those of now"

@@ -138,11 +138,15 @@ class ObservedTick:
 
 @dataclass
 class RolloutHistory:
-    """The history of a rollout in a cluster; it is settled before the first scrape."""
+    """The history of a rollout in a cluster; it is settled before the first scrape.
+
+    `details`: rollout state has the chart's second configuration.
+    """
 
     strategy: CanaryStrategy | BlueGreenStrategy
     replicas: int = 5
     seed: int = 1
+    details: bool = False
 
     def __post_init__(self) -> None:
         self.cluster = ObservedCluster(self.seed)
@@ -184,7 +188,7 @@ class RolloutHistory:
         if variant != "argo-only":
             yield Source.KUBE_STATE_METRICS, "ksm", cluster.kube_state_metrics_page(allow_lists=variant != "plain")
         if variant == "full":
-            yield Source.ROLLOUT_STATE, "state", cluster.state_page()
+            yield Source.ROLLOUT_STATE, "state", cluster.state_page(details=self.details)
 
     def _parse(self, request: ScrapeRequest, body: bytes | None) -> ScrapeResult:
         parser: ResponseParser = self._parsers(request)

@@ -117,6 +117,27 @@ def test_a_retry_that_is_aborted_before_the_next_revision_is_an_update_that_was_
     assert update_results(watch.see(after_deadline)) == {"aborted": 2}
 
 
+@pytest.mark.parametrize(
+    ("events", "count"),
+    [
+        ({"RolloutAborted": 1, "RolloutStepCompleted": 1}, 1),
+        ({"RolloutAborted": 2}, 1),
+        ({"RolloutAborted": 3}, 2),
+    ],
+    ids=["steps before the abort", "deadline", "aborted again after a deadline"],
+)
+def test_an_abort_that_the_status_shows_before_the_counters_is_counted_once(events: dict[str, int], count: int) -> None:
+    """Pages of one tick are made at different times: that of the controller before the abort."""
+    watch, status = Watch(), PageStatus("old", "new")
+    watch.see_all((SETTLED, PageStatus("old", "old")), (PAUSED, status))
+    status = replace(status, aborted=True)
+    assert in_progress(watch.see(PAUSED, status)) == 0.0
+    counted = changed(PAUSED, "Abort", None, **events)
+    assert update_results(watch.see(counted, status)) == {"aborted": count}
+    again = changed(counted, "Abort", RolloutAborted=1, RolloutStepCompleted=1)
+    assert update_results(watch.see(again, status)) == {"aborted": count + 1}
+
+
 # Revisions that are ahead of the status
 
 

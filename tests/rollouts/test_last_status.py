@@ -35,6 +35,9 @@ CANARY: Final = PageRollout("Paused", (10, 6, 16, 0), {"RolloutUpdated": 2, "Tra
 STATUS: Final = PageStatus("old", "new", 7, weight=50, health="Paused")
 
 
+AFTER_RESTART: Final = pytest.mark.parametrize("restarts", [False, True], ids=["", "after a restart"])
+
+
 def process(tracker: RolloutTracker, *results: ScrapeResult) -> MetricsSnapshot:
     return tracker.process(results[0].scraped_at, results)
 
@@ -84,12 +87,14 @@ def test_a_page_from_before_the_known_status_is_not_believed(stale: PageStatus) 
     assert fraction(process(tracker, controller_page(60, CANARY), status_page(60, newer))) == 0.6
 
 
-def test_a_stable_revision_that_the_same_spec_has_left_is_not_believed() -> None:
+@AFTER_RESTART
+def test_a_stable_revision_that_the_same_spec_has_left_is_not_believed(*, restarts: bool) -> None:
     tracker = mid_canary()
     promoted = replace(
-        CANARY, phase="Completed", replicas=(10, 10, 10, 0), events={**CANARY.events, "RolloutCompleted": 2}
+        CANARY, phase="Progressing", replicas=(10, 10, 16, 0), events={**CANARY.events, "RolloutCompleted": 2}
     )
     process(tracker, controller_page(30, promoted), status_page(30, replace(STATUS, stable="new", weight=0)))
+    tracker = RolloutTracker(POLICY, after_restart(tracker.state)) if restarts else tracker
     snapshot = process(tracker, controller_page(45, promoted), status_page(45, STATUS))
     assert (in_progress(snapshot), fraction(snapshot)) == (0.0, 0.0)
 
@@ -163,13 +168,68 @@ def test_the_successor_of_a_leader_outlives_a_restart() -> None:
     ("event", "phase", "replicas", "updating"),
     [("RolloutCompleted", "Completed", (10, 10, 10, 0), 0.0), ("RolloutUpdated", "Progressing", (10, 1, 16, 1), 1.0)],
 )
+@AFTER_RESTART
 def test_the_page_from_before_a_gap_is_not_believed_after_an_event(
-    event: str, phase: str, replicas: tuple[int, int, int, int], updating: float
+    event: str, phase: str, replicas: tuple[int, int, int, int], updating: float, *, restarts: bool
 ) -> None:
     tracker = mid_canary()
     events = {**CANARY.events, event: CANARY.events.get(event, 0) + 1}
     view = replace(CANARY, phase=phase, replicas=replicas, events=events)
     process(tracker, controller_page(30, view), status_page(30))
+    tracker = RolloutTracker(POLICY, after_restart(tracker.state)) if restarts else tracker
     snapshot = process(tracker, controller_page(45, view), status_page(45, STATUS))
     assert (in_progress(snapshot), fraction(snapshot) == 0.5) == (updating, False)
     assert series_values(snapshot.families, "argo_rollouts_health") == {}
+
+
+@AFTER_RESTART
+def test_a_revision_that_awaits_its_status_outdates_the_former_one_once(*, restarts: bool) -> None:
+    settled = replace(CANARY, phase="Completed", replicas=(10, 10, 10, 0), events={"RolloutUpdated": 1})
+    counted = replace(settled, events={"RolloutUpdated": 2})
+    tracker = RolloutTracker(POLICY)
+    process(tracker, controller_page(15, settled), status_page(15, PageStatus("old", "old", 6, health="Healthy")))
+    process(tracker, controller_page(30, counted), status_page(30))
+    tracker = RolloutTracker(POLICY, after_restart(tracker.state)) if restarts else tracker
+    process(tracker, controller_page(45, counted), status_page(45))
+    snapshot = process(tracker, controller_page(60, counted), status_page(60, STATUS))
+    assert in_progress(snapshot) == 1.0
+
+
+def test_while_nobody_leads_each_page_of_pods_shows_its_estimate() -> None:
+    settled, status = PageRollout(events={"RolloutUpdated": 1}), PageStatus("old", "old", 7)
+    tracker = RolloutTracker(POLICY)
+    process(tracker, controller_page(15, settled), status_page(15, status), kube_page(15, PageReplicaSet("old", 1, 4)))
+    estimates = []
+    for now, pages in ((20, ()), (25, (kube_page(25, PageReplicaSet("old", 1, 4)),)), (30, ())):
+        snapshot = process(tracker, failed_scrape(now), status_page(now, status), *pages)
+        estimates.append(series_values(snapshot.families, f"{FRACTION}_estimate").get(("ready_pods",)))
+    assert estimates == [None, 0.0, None]
+
+
+def test_a_rollout_that_the_next_leader_does_not_show_is_not_without_a_leader() -> None:
+    tracker, settled = RolloutTracker(POLICY), PageRollout(events={"RolloutUpdated": 1})
+    process(tracker, controller_page(15, settled))
+    reasons = []
+    for results in (
+        (failed_scrape(30),),
+        (failed_scrape(45),),
+        (failed_scrape(60), controller_page(60, replace(settled, name="till"), target="b", start_time=9.0)),
+    ):
+        snapshot = process(tracker, *results)
+        reasons.append(
+            [key[0] for key, value in series_values(snapshot.families, "argo_rollouts_unknown").items() if value]
+        )
+    assert reasons == [["no_leader"], ["no_leader"], ["not_shown"]]
+
+
+def test_health_is_that_of_a_new_phase_once_rollout_state_is_scraped_again() -> None:
+    status = PageStatus("old", "old", 6, health="Progressing")
+    scaling = PageRollout("Progressing", (6, 4, 4, 0), {"RolloutUpdated": 1})
+    tracker = RolloutTracker(POLICY)
+    process(tracker, controller_page(15, replace(scaling, phase="Completed")), status_page(15, status))
+    healths = []
+    for now in (20, 25, 30, 35):
+        pages = (status_page(now, status),) if now == 35 else ()
+        snapshot = process(tracker, controller_page(now, scaling), *pages)
+        healths.append(bool(series_values(snapshot.families, "argo_rollouts_health")))
+    assert healths == [False, False, False, True]

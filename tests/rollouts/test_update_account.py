@@ -154,6 +154,17 @@ def test_time_and_exposure_count_through_updates_and_a_restart_from_the_start_of
     assert series_values(snapshot.families, LAST_UPDATE) == {("aborted", "unknown"): 1}
 
 
+def test_the_end_of_the_last_update_is_remembered_until_the_next_ends_even_over_a_restart() -> None:
+    stored, ends = StoredRows(), []
+    for now, page in ((0, REST), (15, UPDATING), (30, ABORTED), (45, ABORTED), (60, DONE), (75, DONE)):
+        tracker = RolloutTracker(tracking_policy(ARTICLE), stored.restart())
+        tracker.process(1000 + now, [controller_page(1000 + now, page)])
+        stored.commit(tracker.state)
+        (rollout,) = tracker.status.rollouts
+        ends.append((rollout.state.account.result, rollout.state.account.ended_at))
+    assert ends == [*[("", None)] * 2, *[("aborted", 1030.0)] * 2, *[("promoted", 1060.0)] * 2]
+
+
 def test_counters_of_a_namespace_outlive_its_rollouts_but_not_itself() -> None:
     tracker, other = new_tracker(), PageRollout(namespace="pay")
     counted = []

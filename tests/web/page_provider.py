@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from exporter.web.model import RolloutTransitions
 from exporter.web.server import DataSources
 from tests.pages import samples
 
@@ -52,7 +53,10 @@ class FixedPages:
         self.reads.append(query)
         return replace(self.fleet_page, head=self.page_head, query=query)
 
-    async def rollout_page(self, namespace: str, name: str, _: TimelineQuery) -> RolloutPage:
+    async def transitions(self, *_: str) -> RolloutTransitions:
+        return RolloutTransitions()
+
+    async def rollout_page(self, namespace: str, name: str, *_: TimelineQuery | RolloutTransitions) -> RolloutPage:
         is_known = (namespace, name) == (samples.ROLLOUT.namespace, samples.ROLLOUT.name)
         return self.rollout_page_shown if is_known else samples.MISSING_ROLLOUT
 

@@ -27,13 +27,14 @@ from exporter.web.connections import (
 )
 from exporter.web.server import json_blocks, serve
 from exporter.web.shared_page import MAX_READERS, PATIENCE_SECONDS
+from tests.pages import samples
 from tests.web.page_provider import FixedPages, page_sources
 from tests.web.test_server import AUTH, QUIET
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from exporter.web.model import FleetPage, FleetQuery
+    from exporter.web.model import FleetPage, FleetQuery, RolloutTransitions
     from exporter.web.server import DataSources
 
 HEAD: Final = b"GET /metrics HTTP/1.1\r\nHost: a\r\n"
@@ -228,6 +229,25 @@ async def test_readers_of_pages_that_wait_for_a_disk_leave_metrics_alone() -> No
         assert (await get(port, "/metrics"))[0] == 200
         released.set()
         assert {status for status, *_ in await asyncio.gather(*waiting)} == {200}
+
+
+async def test_a_page_that_waits_for_the_history_on_a_disk_holds_up_no_other_page() -> None:
+    reading, released = asyncio.Event(), asyncio.Event()
+
+    class SlowHistory(FixedPages):
+        async def transitions(self, *names: str) -> RolloutTransitions:
+            reading.set()
+            await released.wait()
+            return await super().transitions(*names)
+
+    async with serve(SECTION, page_sources(SlowHistory())) as port:
+        waiting = asyncio.create_task(get(port, f"/rollouts/{samples.ROLLOUT.namespace}/{samples.ROLLOUT.name}"))
+        await reading.wait()
+        async with asyncio.timeout(30):
+            assert [(await get(port, path))[0] for path in ("/", "/delivery", "/targets")] == [200, 200, 200]
+        assert not waiting.done()
+        released.set()
+        assert (await waiting)[0] == 200
 
 
 async def test_a_new_cycle_is_rendered_and_own_metrics_are_those_of_the_moment() -> None:

@@ -35,10 +35,8 @@ _STATE: Final = (
     "helm upgrade --install kube-state-metrics-rollouts prometheus-community/kube-state-metrics -n argo-rollouts "
     "-f charts/rollouts-exporter/sidecar/rollout-state.yaml"
 )
-_CAN_LIST: Final = (
-    "kubectl auth can-i list {resource}.argoproj.io -A "
-    "--as=system:serviceaccount:argo-rollouts:kube-state-metrics-rollouts"
-)
+_AS: Final = "-A --as=system:serviceaccount:argo-rollouts:kube-state-metrics-rollouts"
+_CAN_LIST: Final = "kubectl auth can-i list"
 _CREDENTIAL: Final = "a fault of the Authorization header: it {text}"
 
 _setting = partial(Check, group="settings")
@@ -224,14 +222,21 @@ CHECKS: Final[tuple[Check, ...]] = (
         find=sources.ignored_filter,
     ),
     _state(
+        id="state-rbac", level="error", find=sources.unlisted_state,
+        meaning="rollout state shows no rollout, though the controllers do, so that the CRD is there: RBAC or the "
+        "configuration is missing",
+        remedy=f"{_CAN_LIST} rollouts.argoproj.io {_AS}; "
+        f"{_CAN_LIST} customresourcedefinitions.apiextensions.k8s.io {_AS}; then install it again: {_STATE}",
+    ),
+    _state(
         id="state-empty", level="error", find=sources.empty_state,
-        meaning="rollout state shows no rollout: the configuration, the CRD or RBAC is missing",
-        remedy=f"kubectl get crd rollouts.argoproj.io; {_CAN_LIST.format(resource='rollouts')}; then install it again: "
-        f"{_STATE}",
+        meaning="neither rollout state nor a controller shows a rollout: the CRD is missing, or RBAC for both",
+        remedy="kubectl get crd rollouts.argoproj.io; if it is there: "
+        f"{_CAN_LIST} rollouts.argoproj.io {_AS}; then install it again: {_STATE}",
     ),
     _state(
         id="state-analysis-runs", meaning="rollout state shows no AnalysisRuns: RBAC for them is missing",
-        remedy=f"{_CAN_LIST.format(resource='analysisruns')}; then install it again: {_STATE}",
+        remedy=f"{_CAN_LIST} analysisruns.argoproj.io {_AS}; then install it again: {_STATE}",
         find=sources.partial_state,
     ),
     _state(

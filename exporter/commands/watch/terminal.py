@@ -38,14 +38,22 @@ _MOVES: Final = {b"j": 1, b"\x1b[B": 1, b"k": -1, b"\x1b[A": -1, b" ": 10, b"\x1
 """Keys that move what is on view, and by how many blocks: j and k, arrows, space and page keys."""
 
 
-async def watch(console: Console, reader: StateReader, view_of: Callable[[WatchState, int], View]) -> None:
-    """Show what a reader reads, until a key or SIGTERM ends it. Raises what the reader raises."""
+async def watch(
+    console: Console, reader: StateReader, view_of: Callable[[WatchState, int], View], *, ends_on_sigterm: bool = True
+) -> None:
+    """Show what a reader reads, until a key or SIGTERM ends it. Raises what the reader raises.
+
+    Without `ends_on_sigterm` the caller handles SIGTERM, and cancels this.
+    """
     state = await reader.read()
     if not console.is_terminal:
         await _print_changes(console, reader, state)
         return
     keys = _Keys()
-    with _keyboard(keys), Live(console=console, auto_refresh=False, screen=True) as live:
+    with (
+        _keyboard(keys, ends_on_sigterm=ends_on_sigterm),
+        Live(console=console, auto_refresh=False, screen=True) as live,
+    ):
         reading = asyncio.create_task(_next_state(reader), name="read rollouts")
         try:
             while not keys.is_ended:
@@ -146,10 +154,10 @@ class _FittedView:
 
 
 @contextmanager
-def _keyboard(keys: _Keys) -> Iterator[None]:
+def _keyboard(keys: _Keys, *, ends_on_sigterm: bool) -> Iterator[None]:
     """Pass keys and signals on while the context lasts; what is typed is not echoed."""
     loop = asyncio.get_running_loop()
-    handlers = {signal.SIGWINCH: keys.changed.set, signal.SIGTERM: keys.end}
+    handlers = {signal.SIGWINCH: keys.changed.set, **({signal.SIGTERM: keys.end} if ends_on_sigterm else {})}
     for number, handler in handlers.items():
         loop.add_signal_handler(number, handler)
     try:

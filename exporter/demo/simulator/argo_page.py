@@ -156,9 +156,9 @@ def _queue_histogram(page: PageInput) -> Iterable[SampleRow]:
 
 def _work_histogram(page: PageInput) -> Iterable[SampleRow]:
     """Return how long items were worked on; of rollouts in the buckets of their own histogram."""
-    timings = page.controller.counters.reconciles.values()
     for labels, count in _queue_counts(page):
-        bucket_counts = [sum(timing.count_up_to(bound) for timing in timings) if count else 0 for bound in QUEUE_BOUNDS]
+        timings = page.controller.counters.reconciles.values() if count else ()
+        bucket_counts = [sum(timing.count_up_to(bound) for timing in timings) for bound in QUEUE_BOUNDS]
         yield from _histogram(labels, QUEUE_BOUNDS, bucket_counts, sum(timing.total for timing in timings), count)
 
 

@@ -59,6 +59,14 @@ def is_up_to_date(status: RolloutStatus) -> bool:
     return status.generation_observed and (status.details is None or status.details.workload_observed)
 
 
+def is_abort_unwritten(status: RolloutStatus) -> bool:
+    """Return whether a person has aborted an update, and the controller has not reconciled that yet.
+
+    `kubectl argo rollouts abort` writes the flag alone; the controller writes phase, time and message with it.
+    """
+    return status.aborted and status.health not in {"", "Degraded"} and is_up_to_date(status)
+
+
 def current_cause(status: RolloutStatus, details: RolloutDetails, memory: UpdateMemory) -> Blame | None:
     """Return why a rollout is degraded, or paused for a reason that is not a step; None if it is neither."""
     if not is_up_to_date(status):

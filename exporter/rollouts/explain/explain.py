@@ -63,6 +63,8 @@ def _with_state(rollout: Rollout, status: RolloutStatus, memory: UpdateMemory) -
 
 
 def _cause(rollout: Rollout, status: RolloutStatus, memory: UpdateMemory) -> Blame | None:
+    if causes.is_abort_unwritten(status):
+        return causes.Blame(Cause.PERSON)
     if status.details is not None:
         return causes.current_cause(status, status.details, memory)
     # The first configuration shows no message.

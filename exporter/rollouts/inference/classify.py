@@ -23,6 +23,7 @@ from exporter.rollouts.inference.evidence import (
 from exporter.rollouts.inference.unwritten import (
     awaits_promotion,
     is_aborted_by_user,
+    is_before_written,
     is_newest_unwritten,
     is_retried,
     is_retried_since,
@@ -181,10 +182,12 @@ def observed_after(observation: Observation, last_event_at: float) -> bool:
 
 
 def _by_hashes(evidence: Evidence, hashes: RevisionHashes, *, aborted: bool) -> Classification | None:
-    """Classify by both hashes; None if the counters contradict them for too long."""
+    """Classify by both hashes; None if the phase contradicts them, or the counters for too long."""
     deltas, pending = evidence.deltas, unwritten_events(evidence, hashes, aborted=aborted)
     if pending == ABORT_EVENTS and is_retried_since(evidence):
         pending = NO_EVENTS
+    if is_before_written(evidence, pending):
+        return None
     if pending and evidence.is_overdue:
         # One RolloutUpdated must change the current revision, a RolloutCompleted the stable one: the page is frozen.
         if deltas is not None and (deltas.updates == 1 or pending & PROMOTION_EVENTS):

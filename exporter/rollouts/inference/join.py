@@ -48,7 +48,10 @@ def join(
     pods = _pods_with_valid_labels(state, observation, now)
     # Labels of an earlier tick are of the roles then.
     is_older = observation.workload is not None and observation.workload.observed_at < now
-    pod_roles = tuple((pod, pod_role(pod, hashes, state.strategy, is_proved=is_proved or is_older)) for pod in pods)
+    newer = _newer_hashes(observation, hashes)
+    pod_roles = tuple(
+        (pod, pod_role(pod, hashes, state.strategy, is_proved=is_proved or is_older, newer=newer)) for pod in pods
+    )
     fraction = None
     if view is not None:
         roles_now = pod_roles if _shows_ready_pods(observation, view, state, now) else ()
@@ -72,10 +75,23 @@ def _has_revisions(observation: Observation) -> bool:
     return any(replica_set.revision is not None for replica_set in observation.replica_sets.values())
 
 
-def pod_role(pod: Pod, hashes: RevisionHashes, strategy: str, *, is_proved: bool) -> PodRole:
+def _newer_hashes(observation: Observation, hashes: RevisionHashes) -> frozenset[str]:
+    """Return the ReplicaSets that came after the current revision: the status is older than the page that has them."""
+    replica_sets = observation.replica_sets
+    current = replica_sets.get(hashes.current)
+    if current is None or current.revision is None:
+        return frozenset()
+    number = current.revision
+    return frozenset(name for name, other in replica_sets.items() if (other.revision or 0) > number)
+
+
+def pod_role(
+    pod: Pod, hashes: RevisionHashes, strategy: str, *, is_proved: bool, newer: frozenset[str] = frozenset()
+) -> PodRole:
     """Return a pod's role by proved hashes, else by its label, else by inferred hashes.
 
-    A label overrides inferred hashes: the controller sets ephemeral metadata itself when a pod's role changes.
+    A label overrides inferred hashes: the controller sets ephemeral metadata itself when a pod's role changes. Pods of
+    ReplicaSets that are `newer` than the current revision of the hashes have no role yet.
     """
     # An experiment has hashes of its own, so that its pods belong to no revision of the rollout.
     if pod.experiment:
@@ -85,7 +101,7 @@ def pod_role(pod: Pod, hashes: RevisionHashes, strategy: str, *, is_proved: bool
     if hashes.stable and pod.hash == hashes.stable:
         return PodRole.STABLE
     # With one hash alone, any other pod may be canary or old.
-    if not hashes.stable or not hashes.current:
+    if not hashes.stable or not hashes.current or pod.hash in newer:
         return PodRole.UNKNOWN
     if pod.hash == hashes.current:
         return PodRole.PREVIEW if strategy == BLUE_GREEN else PodRole.CANARY

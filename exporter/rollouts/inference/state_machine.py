@@ -53,6 +53,10 @@ if TYPE_CHECKING:
 
 _HANDOVER: Final = 10.0
 """Seconds for which nobody leads before a standby does, at least: it waits for the end of the lease, of 15 s."""
+_ABORT_EVENT_COUNT: Final = 2
+"""How often RolloutAborted is counted at most for one abort: twice for one by a deadline (progressDeadlineAbort)."""
+_OF_LEADERS: Final = ("phases", "replicas", "event_counts", "pending_since", "pending_counts")
+"""Fields of a state that only a leader's page changes."""
 _CLOCK_SKEW: Final = 5.0
 """Seconds by which the clocks of exporter and controller may differ."""
 
@@ -65,7 +69,7 @@ def advance(
         return _first_state(context, observation, view), ()
     deltas = _event_deltas(state, context, view)
     if _is_reborn(state, observation, deltas):
-        return _reborn_state(context, observation, view, deltas), ()
+        return _reborn_state(state, context, observation, view, deltas), ()
     evidence = Evidence(
         state, context.now, observation, view, deltas, context.has_rollout_state, context.reconciling_since
     )
@@ -102,7 +106,9 @@ def advance(
         promotion_ahead=(
             result.from_hashes and interval.promotions > deltas.completions and not deltas.process_restarted
         ),
+        abort_ahead=_is_abort_ahead(state, view, deltas, result),
         pending_since=(state.pending_since or context.now) if result.pending else 0.0,
+        pending_counts={reason: count for reason, count in view.event_counts.items() if reason in result.pending},
         replicas=view.replicas,
         pods_checksum=checksum,
         pods_newer=_are_pods_newer(state, observation, view, result, checksum),
@@ -168,7 +174,7 @@ def advance_without_leader(
         return state, ()
     advanced, changes = advance(state, TickContext(now, now, hold_down), observation, view)
     # The next leader may count again what is pending.
-    unchanged = {name: getattr(state, name) for name in ("phases", "replicas", "event_counts", "pending_since")}
+    unchanged = {name: getattr(state, name) for name in _OF_LEADERS}
     return replace(advanced, **unchanged), changes
 
 
@@ -203,8 +209,8 @@ def without_future(state: RolloutState, now: float) -> RolloutState:
 def _event_deltas(state: RolloutState, context: TickContext, view: ControllerView) -> EventDeltas:
     """Compare the event counters with the previous ones, without events that are already known.
 
-    A first deploy counts as RolloutUpdated and RolloutCompleted, too. A revision or promotion that the hashes showed
-    ahead of the counters is counted one tick late.
+    A first deploy counts as RolloutUpdated and RolloutCompleted, too. What the hashes showed ahead of the counters is
+    counted a tick late.
     """
     if _led_beside(state, context, view):
         return EventDeltas(process_restarted=True)
@@ -221,7 +227,16 @@ def _event_deltas(state: RolloutState, context: TickContext, view: ControllerVie
         deltas,
         updates=max(deltas.updates - is_known_update, 0),
         completions=max(deltas.completions - is_known_promotion, 0),
+        aborts=deltas.aborts if deltas.aborts > _ABORT_EVENT_COUNT or not state.abort_ahead else 0,
     )
+
+
+def _is_abort_ahead(state: RolloutState, view: ControllerView, deltas: EventDeltas, result: Classification) -> bool:
+    """Return whether the hashes of a tick show an abort that the controller's page neither counts nor shows yet."""
+    if result.update_state is not UpdateState.ABORTED or not result.from_hashes or view.phase == "Abort":
+        return False
+    is_new = state.update_state is not UpdateState.ABORTED or state.abort_ahead
+    return is_new and not (deltas.aborts or deltas.process_restarted)
 
 
 def _led_beside(state: RolloutState, context: TickContext, view: ControllerView) -> bool:
@@ -269,7 +284,8 @@ def _consumed_counts(state: RolloutState, view: ControllerView, pending: Collect
     if not pending:
         return view.event_counts
     before = state.event_counts if state.process == view.process else {}
-    return {**view.event_counts, **{reason: before.get(reason, 0.0) for reason in pending}}
+    counts = {reason: count for reason, count in view.event_counts.items() if reason not in pending}
+    return counts | {reason: count for reason, count in before.items() if reason in pending}
 
 
 def _without(deltas: EventDeltas, pending: Collection[str]) -> EventDeltas:
@@ -288,10 +304,13 @@ def _is_reborn(state: RolloutState, observation: Observation, deltas: EventDelta
 
 
 def _reborn_state(
-    context: TickContext, observation: Observation, view: ControllerView, deltas: EventDeltas
+    former: RolloutState, context: TickContext, observation: Observation, view: ControllerView, deltas: EventDeltas
 ) -> RolloutState:
-    """Return the first state of a rollout whose name another one had; that one's counters go on for 65 s."""
-    state = _first_state(context, replace(observation, first_deploy=True), view)
+    """Return the first state of a rollout whose name the `former` one had; that one's counters go on for 65 s."""
+    if _shows_former(observation, former):  # pages that were made before that of the controller
+        observation = replace(observation, status=None, workload=None)
+    observation = replace(observation, first_deploy=True)
+    state = _first_state(context, observation, view)
     # Revisions and promotions of this interval may be the new object's.
     return replace(
         state,
@@ -299,6 +318,17 @@ def _reborn_state(
         had_promotion=state.had_promotion or deltas.completions > 0,
         last_event_at=context.now - 0.001,
     )
+
+
+def _shows_former(observation: Observation, former: RolloutState) -> bool:
+    """Return whether pages still show a deleted rollout: a new one has another uid, other hashes, lower numbers."""
+    status, hashes = observation.status, former.hashes
+    if status is not None and status.uid and former.uid:
+        return status.uid == former.uid
+    if status is not None and hashes.current:
+        return (status.current_hash, status.stable_hash) == (hashes.current, hashes.stable)
+    replica_set = observation.replica_sets.get(hashes.current)
+    return replica_set is not None and (replica_set.revision or 0) == hashes.number
 
 
 def _of_this_tick(observation: Observation, now: float) -> Observation:
@@ -351,12 +381,20 @@ def _first_state(context: TickContext, observation: Observation, view: Controlle
         had_promotion=_has_promotion(None, view)
         or is_updating
         or not (observation.first_deploy or _is_in_first_deploy(observation, view)),
+        ahead_of_counters=is_updating and result.from_hashes and _shows_no_update(view),
         replicas=view.replicas,
         pods_checksum=_pods_checksum(observation),
         pods_newer=True,
         weight=router_weight(evidence, result, deltas) if has_router or context.has_router else None,
         uid=observation.status.uid if observation.status is not None else "",
     )
+
+
+def _shows_no_update(view: ControllerView) -> bool:
+    """Return whether the controller's page is of a rollout without update, and so from before one that hashes show."""
+    has_old_pods = view.replicas is not None and view.replicas.old > 0
+    # blueGreen is Completed from the switch of its service on, while the former set keeps its pods.
+    return view.phase == "Completed" and (view.strategy == CANARY or not has_old_pods)
 
 
 def _is_in_first_deploy(observation: Observation, view: ControllerView) -> bool:

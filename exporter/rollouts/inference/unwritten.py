@@ -77,6 +77,8 @@ def is_retried_since(evidence: Evidence) -> bool:
     deltas, state = evidence.deltas, evidence.state
     if deltas is None or state is None or not 0 < state.pending_since < evidence.now:
         return False
+    if evidence.previous is not UpdateState.UPDATING:
+        return False  # what was counted at an earlier tick is no abort
     is_written = evidence.reconciling_since is not None and not evidence.is_unwritten
     return is_written or deltas.has_steps
 
@@ -93,8 +95,10 @@ def is_retried(evidence: Evidence) -> bool:
 def unwritten_events(evidence: Evidence, hashes: RevisionHashes, *, aborted: bool) -> frozenset[str]:
     """Return the counted events that hashes do not show yet."""
     deltas, previous = evidence.deltas, evidence.hashes
+    if deltas is None:
+        return NO_EVENTS
     # Another process may have counted before what its predecessor wrote.
-    if deltas is None or (deltas.process_restarted and not evidence.is_unwritten):
+    if deltas.process_restarted and not (evidence.is_unwritten or _has_left_stable(evidence, hashes)):
         return NO_EVENTS
     pending = NO_EVENTS
     if deltas.updates and hashes.current == previous.current and _is_same_number(hashes, previous, deltas):
@@ -104,9 +108,32 @@ def unwritten_events(evidence: Evidence, hashes: RevisionHashes, *, aborted: boo
     if deltas.completions and hashes.stable == previous.stable and is_moving:
         pending |= PROMOTION_EVENTS
     is_same = (hashes.current, hashes.stable) == (previous.current, previous.stable)
-    if deltas.aborts and not aborted and is_same and evidence.previous is UpdateState.UPDATING:
+    is_before_abort = is_same and evidence.previous is UpdateState.UPDATING
+    # An update that began since the last tick: the page of the status was made before that of the controller.
+    is_before_phase = evidence.previous is UpdateState.SETTLED and evidence.view.phase == "Abort"
+    if deltas.aborts and not aborted and (is_before_abort or is_before_phase):
         pending |= ABORT_EVENTS
     return pending
+
+
+def _has_left_stable(evidence: Evidence, hashes: RevisionHashes) -> bool:
+    """Return whether the counters of another process show that a rollout has left the stable revision of the hashes.
+
+    From there one RolloutUpdated can only lead away.
+    """
+    deltas = evidence.deltas
+    is_settled = evidence.previous is UpdateState.SETTLED and hashes.current == hashes.stable
+    return is_settled and deltas is not None and deltas.updates == 1 and not deltas.completions
+
+
+def is_before_written(evidence: Evidence, pending: frozenset[str]) -> bool:
+    """Return whether hashes without the `pending` events are from before a status that the controller's page shows.
+
+    An aborted rollout leaves the phase Abort with the status of its next revision.
+    """
+    deltas, phase = evidence.deltas, evidence.view.phase
+    has_left = evidence.previous is UpdateState.ABORTED and phase not in ("Abort", "InvalidSpec")
+    return has_left and deltas is not None and deltas.updates == 1 and pending >= REVISION_EVENTS
 
 
 def _is_same_number(hashes: RevisionHashes, previous: RevisionHashes, deltas: EventDeltas) -> bool:
@@ -129,6 +156,7 @@ def is_newest_unwritten(evidence: Evidence, ordered: list[ReplicaSet]) -> bool:
     return (
         revisions.is_status_behind(ordered, evidence.hashes.current, evidence.view, evidence.replicas_before)
         or shows_former_abort(evidence)
+        or _is_next_uncounted(evidence, ordered)
         or _shows_former_promotion(evidence, ordered)
     )
 
@@ -156,6 +184,17 @@ def shows_former_abort(evidence: Evidence) -> bool:
         and deltas.updates > 0
         and not deltas.aborts
     )
+
+
+def _is_next_uncounted(evidence: Evidence, ordered: list[ReplicaSet]) -> bool:
+    """Return whether an aborted rollout has its next ReplicaSet on a page made after that of the controller.
+
+    That one counts neither the revision nor another abort, so its phase is that of the revision before.
+    """
+    deltas = evidence.deltas
+    is_aborted = evidence.view.phase == "Abort" and evidence.previous is UpdateState.ABORTED
+    is_next = evidence.hashes.current == ordered[-2].hash
+    return is_aborted and is_next and deltas is not None and not (deltas.has_transition or deltas.process_restarted)
 
 
 def _shows_former_promotion(evidence: Evidence, ordered: list[ReplicaSet]) -> bool:

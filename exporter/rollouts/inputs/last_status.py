@@ -25,20 +25,22 @@ _STABLE_EVENTS: Final = ("RolloutCompleted", "RolloutDeleted")
 
 @dataclass(frozen=True, slots=True)
 class RememberedStatuses:
-    """The statuses on the pages of `updated_at` (Unix seconds), and `held` ones, with when they were shown last."""
+    """The statuses on the pages of `updated_at` (Unix seconds), and what decides about those of the next pages.
+
+    `held` are the rollouts whose status the last pages do not show, or contradict, with the time (Unix seconds) at
+    which it was shown last; `outdated` the statuses that were held when an event was counted that changed them;
+    `former_stable` the stable hashes that an object had before, of the same generation.
+    """
 
     updated_at: float = 0.0
     statuses: Mapping[RolloutKey, RolloutStatus] = field(default_factory=dict)
     held: Mapping[RolloutKey, float] = field(default_factory=dict)
+    outdated: Mapping[RolloutKey, RolloutStatus] = field(default_factory=dict)
+    former_stable: Mapping[RolloutKey, frozenset[str]] = field(default_factory=dict)
 
 
 class LastStatuses:
-    """Remembers the last believable status of each rollout.
-
-    `_held` has the rollouts whose status the last pages do not show, or contradict, with the time (Unix seconds) at
-    which it was shown last; `_refused` the contradicting status; `_former_stable` the stable hashes that an object had
-    before, of the same generation; `_outdated` the statuses that were held when an event was counted that changed them.
-    """
+    """Remembers the last believable status of each rollout; `_refused` are those of the last pages that are not."""
 
     def __init__(
         self, grace: float, remembered: RememberedStatuses, event_counts: Mapping[RolloutKey, Mapping[str, float]]
@@ -48,8 +50,8 @@ class LastStatuses:
         self._statuses = dict(remembered.statuses)
         self._held = dict(remembered.held)
         self._refused: dict[RolloutKey, RolloutStatus] = {}
-        self._former_stable: dict[RolloutKey, frozenset[str]] = {}
-        self._outdated: dict[RolloutKey, RolloutStatus] = {}
+        self._former_stable = dict(remembered.former_stable)
+        self._outdated = dict(remembered.outdated)
         self._event_counts = {key: event_counts[key] for key in self._statuses if key in event_counts}
 
     def update(
@@ -110,7 +112,9 @@ class LastStatuses:
     @property
     def remembered(self) -> RememberedStatuses:
         """What the next process needs."""
-        return RememberedStatuses(self._updated_at, dict(self._statuses), dict(self._held))
+        return RememberedStatuses(
+            self._updated_at, dict(self._statuses), dict(self._held), dict(self._outdated), dict(self._former_stable)
+        )
 
     def _was_deleted(self, key: RolloutKey, view: ControllerView | None) -> bool:
         """Return whether a deletion was counted since: the status of another object of this name is not older."""

@@ -76,9 +76,12 @@ def _phase_code(rollout: Rollout) -> _Samples:
 
 def _health(rollout: Rollout) -> _Samples:
     """Yield nothing while the status is about an older spec, or older than the phase that the controller shows."""
-    status = rollout.observation.status
-    is_older = status is not None and status.observed_at < rollout.state.phases.since
-    if status is not None and status.generation_observed and status.health and not is_older:
+    status, phases = rollout.observation.status, rollout.state.phases
+    if status is None or not (status.generation_observed and status.health):
+        return
+    # A canary is in phase Completed only while all of it is ready: a restarted source may show what it had cached.
+    is_outdated = (rollout.state.strategy, phases.phase, status.health) == (CANARY, "Completed", "Progressing")
+    if rollout.observation.has_status_since(phases.since) and not is_outdated:
         for health in HEALTHS:
             yield (health,), float(health == status.health)
 

@@ -66,6 +66,7 @@ def _with_result(
     is_aborted = rollout.state.update_state is UpdateState.ABORTED and result == Transition.ABORTED
     if not ends and not (is_aborted and account.cause == Cause.UNKNOWN):
         return account
+    ended_at = now if ends else account.ended_at
     cause, metric = _CAUSE_OF_RESULT.get(result, ""), ""
     if is_aborted:
         explanation = explain(rollout, now)
@@ -73,7 +74,7 @@ def _with_result(
         metric = explanation.metric.name if explanation.metric is not None else ""
     if result == Transition.PROMOTED:
         account = replace(account, lead_seconds=_lead_seconds(rollout, now))
-    return replace(account, result=result, cause=cause, metric=metric)
+    return replace(account, result=result, cause=cause, metric=metric, ended_at=ended_at)
 
 
 def _lead_seconds(rollout: Rollout, now: float) -> float | None:

@@ -168,9 +168,14 @@ def rollout_card(rollout: Rollout, explanation: Explanation, last_seen: float, n
         current=current,
         pods=role_pods(rollout),
         last_result=state.account.result,
+        last_result_age=_age(state.account.ended_at, now),
         unknown=rollout.unknown_reasons,
         absent_seconds=None if view is not None or not last_seen else max(now - last_seen, 0.0),
     )
+
+
+def _age(timestamp: float | None, now: float) -> float | None:
+    return max(now - timestamp, 0.0) if timestamp is not None else None
 
 
 def step_mark(rollout: Rollout, explanation: Explanation) -> StepMark | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
@@ -25,7 +24,7 @@ from exporter.service.pages.fleet import (
 )
 from exporter.service.pages.gates import gate_cards
 from exporter.service.pages.targets import sources_without_targets, target_card
-from exporter.service.pages.timeline import timeline
+from exporter.service.pages.timeline import parsed_transitions, timeline
 from exporter.storage.history import HistoryUnreadableError
 from exporter.web.model import (
     ConfigurationPage,
@@ -35,6 +34,7 @@ from exporter.web.model import (
     GatesPage,
     PageHead,
     RolloutPage,
+    RolloutTransitions,
     TargetsPage,
 )
 from exporter.web.pages.query import fitting_hours
@@ -46,17 +46,16 @@ if TYPE_CHECKING:
     from exporter.log import NoticeHandler
     from exporter.metrics import MetricsSnapshot
     from exporter.otlp.delivery.accounting import DeliveryAccounting
-    from exporter.rollouts.model import Rollout, RolloutKey
+    from exporter.rollouts.model import Rollout
     from exporter.rollouts.tracker import RolloutTracker, TrackerStatus
     from exporter.service.delivery_trend import DeliveryTrend
     from exporter.service.pages.fleet import Fleet
-    from exporter.service.pages.timeline import TransitionObject
     from exporter.service.shadow import ShadowGates
     from exporter.storage import Storage
     from exporter.web.model import FleetQuery, TimelineQuery
 
 MAX_TRANSITIONS: Final = 5_000
-"""Transitions of one rollout that a page reads, the newest ones: an update has some twenty."""
+"""Transitions of one rollout that pages reach, the newest ones: an update has some twenty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,31 +154,34 @@ class PageSources:
         page_cards = cards(page_of(entries, query.page), self._status.last_seen, now)
         return FleetPage(self._head(fleet, now), query, page_cards, len(entries), fleet.namespaces)
 
-    async def rollout_page(self, namespace: str, name: str, query: TimelineQuery) -> RolloutPage:
-        """Return the page of a rollout; its `card` is None if there is none of that name."""
+    async def rollout_page(
+        self, namespace: str, name: str, query: TimelineQuery, held: RolloutTransitions
+    ) -> RolloutPage:
+        """Return the page of a rollout with its transitions; its `card` is None if there is none of that name."""
         key, fleet = (namespace, name), await self.read_fleet()
-        transitions, reason = await self.read_transitions(key)
         now = self._parts.now()
-        page = RolloutPage(self._head(fleet, now), namespace, name, timeline_reason=reason)
+        page = RolloutPage(self._head(fleet, now), namespace, name, timeline_reason=held.reason)
         rollout = next((entry.rollout for entry in fleet.entries if entry.rollout.key == key), None)
         if rollout is None:
             return replace(page, similar=await asyncio.to_thread(similar_names, fleet, f"{namespace}/{name}"))
-        return self._filled(page, rollout, transitions, query)
+        return self._filled(page, rollout, held, query)
 
     def _filled(
-        self, page: RolloutPage, rollout: Rollout, transitions: Sequence[TransitionObject], query: TimelineQuery
+        self, page: RolloutPage, rollout: Rollout, held: RolloutTransitions, query: TimelineQuery
     ) -> RolloutPage:
         now = page.head.now
         explanation = explain(rollout, now)
         until = min(query.until or now, now)
         held_since = self._parts.storage.history.held_since
         hours = query.hours or fitting_hours(now - held_since)
-        span = timeline(transitions, rollout if until >= now else None, held_since, until - hours * 3600.0, until)
+        newest = parsed_transitions(held)
+        drawn, present = (newest, rollout) if until >= now else (parsed_transitions(held, until), None)
+        span = timeline(drawn, present, held_since, until - hours * 3600.0, until)
         return replace(
             page,
             card=rollout_card(rollout, explanation, self._status.last_seen.get(rollout.key, 0.0), now),
             timeline=None if page.timeline_reason else span,
-            steps=of_rollout.step_lines(rollout, explanation, transitions, now),
+            steps=of_rollout.step_lines(rollout, explanation, newest, now),
             revisions=of_rollout.revision_lines(rollout),
             pods=of_rollout.pod_lines(rollout.pod_roles),
             analyses=of_rollout.analysis_lines(rollout),
@@ -191,14 +193,13 @@ class PageSources:
             commands=of_rollout.command_lines(rollout.key, rollout),
         )
 
-    async def read_transitions(self, key: RolloutKey) -> tuple[Sequence[TransitionObject], str]:
-        """Return the transitions of a rollout, or none and why they cannot be read."""
+    async def transitions(self, namespace: str, name: str) -> RolloutTransitions:
+        """Return the transitions of a rollout; a disk that hangs is waited for, for `storage.patience` at most."""
         try:
-            history = self._parts.storage.history
-            records = await history.read(namespace=key[0], name=key[1], limit=MAX_TRANSITIONS)
+            records = await self._parts.storage.history.read(namespace=namespace, name=name, limit=MAX_TRANSITIONS)
         except HistoryUnreadableError as error:
-            return (), str(error)
-        return [json.loads(record.body) for record in records], ""
+            return RolloutTransitions(reason=str(error))
+        return RolloutTransitions(tuple((record.timestamp, record.body) for record in records))
 
     async def delivery(self) -> DeliveryPage:
         """Return the page of delivery; without an endpoint only its notices."""

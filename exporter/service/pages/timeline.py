@@ -5,6 +5,8 @@ All of it follows from the transitions that are held; nothing is assumed of the 
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
@@ -20,12 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from exporter.rollouts.model import Rollout
+    from exporter.web.model import RolloutTransitions
 
     TransitionObject = Mapping[str, Any]
     """An object of /api/events."""
 
-MAX_MARKS: Final = 400
-"""Marks of a timeline, the newest ones: of more, some overlap at any width."""
+MAX_MARKS: Final = 200
+"""Transitions of a timeline, the newest ones: more would take long to render. A link leads to older ones."""
+_MAX_BEFORE: Final = 100
+"""Transitions before those, which show what a rollout was in: an update has some twenty."""
 _MAX_TEXT: Final = 300
 """Characters of a mark's text."""
 UNKNOWN: Final = "unknown"
@@ -87,6 +92,16 @@ _BEFORE: Final[Mapping[str, _ShownPhase]] = {
 """What a rollout was in before its first transition that is held, as far as that shows it."""
 
 
+def parsed_transitions(held: RolloutTransitions, until: float = math.inf) -> Sequence[TransitionObject]:
+    """Return what a timeline up to a time (Unix seconds) is drawn of, oldest first, and the next one after it.
+
+    Thousands are held, and to parse and draw them all would keep the event loop from other work.
+    """
+    places = [place for place, (timestamp, _) in enumerate(held.objects) if timestamp <= until]
+    end = places[-1] + 1 if places else 0
+    return [json.loads(body) for _, body in held.objects[max(end - MAX_MARKS - _MAX_BEFORE, 0) : end + 1]]
+
+
 def timeline(
     transitions: Sequence[TransitionObject], rollout: Rollout | None, held_since: float, since: float, until: float
 ) -> Timeline:
@@ -94,17 +109,22 @@ def timeline(
 
     `rollout` is what is known of it at the end, None if it is gone.
     """
-    start = max(since, held_since)
+    hours = (until - since) / 3600.0
     marks = [transition for transition in transitions if since <= transition["at"] <= until]
+    if has_older := len(marks) > MAX_MARKS:
+        marks = marks[-MAX_MARKS:]
+        since = marks[0]["at"]
+    start = max(since, held_since)
     return Timeline(
         since=since,
         until=until,
         held_since=held_since,
-        hours=(until - since) / 3600.0,
+        hours=hours,
         bands=tuple(_bands(transitions, rollout, start, until)),
         shares=tuple(_clipped(_shares(transitions, rollout, until), start, until)),
         weights=tuple(_clipped(_weights(transitions, rollout, until), start, until)),
-        marks=tuple(map(_mark, marks[-MAX_MARKS:])),
+        marks=tuple(map(_mark, marks)),
+        has_older=has_older,
     )
 
 

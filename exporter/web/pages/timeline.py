@@ -5,6 +5,7 @@ Places are in percent of the width, so that text and marks have the same size at
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -121,7 +122,7 @@ class DrawnTimeline:
     zooms: tuple[tuple[str, str, bool], ...] = ()
     """Label, link, and whether it is the current one."""
     links: dict[str, str] = field(default_factory=dict)
-    """`in`, `out`, `earlier`, `later` → link; absent where there is none."""
+    """`in`, `out`, `earlier`, `older`, `later` → link; absent where there is none. `older` continues the list."""
 
 
 def draw(timeline: Timeline, now: float) -> DrawnTimeline:
@@ -264,6 +265,8 @@ def _links(timeline: Timeline, now: float) -> dict[str, str]:
         links["out"] = timeline_href(ZOOM_HOURS[place + 1], until)
     if timeline.since > timeline.held_since:
         links["earlier"] = timeline_href(timeline.hours, timeline.until - shift)
+    if timeline.has_older:
+        links["earlier"] = links["older"] = timeline_href(timeline.hours, math.ceil(timeline.since))
     if not is_live:
         later = timeline.until + shift
         links["later"] = timeline_href(timeline.hours, later if later < now else None)

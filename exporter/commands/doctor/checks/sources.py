@@ -173,16 +173,28 @@ def ignored_filter(examination: Examination) -> Iterator[Symptom]:
             yield Symptom(f"kube_state_metrics {page.result.target}", evidence)
 
 
+def unlisted_state(examination: Examination) -> Iterator[Symptom]:
+    """Rollout state shows no rollout, though controllers do, who list them by the CRD: that is there."""
+    rollouts = _shown_rollouts(examination, Source.ARGO)
+    if rollouts and (page := _page_without_rollouts(examination)):
+        yield Symptom("rollout_state", f"its page {page}, while the controllers show {len(rollouts)} rollouts")
+
+
 def empty_state(examination: Examination) -> Iterator[Symptom]:
-    """Rollout state shows no rollout, though others do: its configuration, the CRD or RBAC is missing."""
+    """Rollout state shows no rollout, and neither does a controller, though ReplicaSets belong to some."""
+    rollouts = _shown_rollouts(examination, Source.KUBE_STATE_METRICS)
+    if rollouts and not _shown_rollouts(examination, Source.ARGO) and (page := _page_without_rollouts(examination)):
+        yield Symptom("rollout_state", f"its page {page}, while ReplicaSets belong to {len(rollouts)} rollouts")
+
+
+def _page_without_rollouts(examination: Examination) -> str:
+    """Return what the page of rollout state is like, "" if it shows rollouts or cannot be read."""
     pages = _pages(examination, Source.ROLLOUT_STATE)
-    rollouts = _shown_rollouts(examination, Source.ARGO) or _shown_rollouts(examination, Source.KUBE_STATE_METRICS)
     names = frozenset[str]().union(*(page.families for page in pages))
-    if not pages or not rollouts or any(name.startswith((_STATE, "kube_crd_rollout_")) for name in names):
-        return
+    if not pages or any(name.startswith((_STATE, "kube_crd_rollout_")) for name in names):
+        return ""
     others = sorted(name for name in names if name.startswith("kube_"))
-    page = f"has no {_STATE}…, but {others[0]}" if others else "is empty"
-    yield Symptom("rollout_state", f"its page {page}, while {len(rollouts)} rollouts exist")
+    return f"has no {_STATE}…, but {others[0]}" if others else "is empty"
 
 
 def partial_state(examination: Examination) -> Iterator[Symptom]:

@@ -28,10 +28,11 @@ Level = Literal["debug", "info", "warning", "error"]
 FieldValue = str | int | float | bool | None | Mapping[str, "FieldValue"]
 
 MASK: Final = "***"
-UNQUOTED: Final = re.compile(r'[^\s"=\\\x00-\x1f\x7f]+')
+UNQUOTED: Final = re.compile(r'[^\s"=\\\x00-\x1f\x7f-\x9f]+')
 CONTROL_CHARS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """Replaced in text output, where a line break within a field would forge a line; the last ones end one in Unicode."""
 
+_quote: Final = json.JSONEncoder(ensure_ascii=False).encode
 UNSAFE_NAME_CHARS: Final = re.compile(r"[^\w.:/-]")
 """Replaced in names of text output, which may be users' text."""
 
@@ -96,6 +97,8 @@ class SecretRedactor(logging.Filter):
         return True
 
     def _value(self, value: object) -> FieldValue:
+        if isinstance(value, str):  # most are; whether a value is a mapping takes longer to find out
+            return self.redact(str(value))
         if isinstance(value, Mapping):
             return {self.redact(str(name)): self._value(member) for name, member in value.items()}
         text = str(value)
@@ -210,7 +213,7 @@ def _fields(record: logging.LogRecord) -> Mapping[str, object]:
 def _flat(log_fields: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
     """Yield names and values; a member of a field that is a mapping has the name `field.member`."""
     for name, value in log_fields.items():
-        if isinstance(value, Mapping):
+        if not isinstance(value, str) and isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield UNSAFE_NAME_CHARS.sub("_", f"{prefix}{name}"), value
@@ -234,5 +237,4 @@ def _trace(record: logging.LogRecord) -> str:
 
 def _logfmt(value: object) -> str:
     text = str(value)
-    quoted = text if UNQUOTED.fullmatch(text) else json.dumps(text, ensure_ascii=False)
-    return CONTROL_CHARS.sub(" ", quoted)
+    return text if UNQUOTED.fullmatch(text) else CONTROL_CHARS.sub(" ", _quote(text))

@@ -1,8 +1,8 @@
 """The data model that scrape, rollouts, OTLP and web share: series, sample batches, metric families, results.
 
-Series are interned: the same name and labels are the same object. A family is two columns, series and values, divided
-into batches; an unchanged batch is the same object as before. So added and removed series are found by comparing
-references. Nothing here does I/O, reads a clock or logs.
+A family is two columns, series and values, divided into batches; an unchanged batch is the same object as before, and
+so is the column of its series if only values changed. So added and removed series are searched for in few batches.
+Nothing here does I/O, reads a clock or logs.
 """
 
 from __future__ import annotations
@@ -51,8 +51,9 @@ class Series:
     """A series, compared by identity.
 
     `name` is the name of its samples (`x`, or `x_bucket`, `x_sum`, `x_count` of a histogram `x`). `labels` are in the
-    order of the page, without empty values, with `le` and `quantile`. Hundreds of thousands of series are in memory,
-    so subclasses store less than the labels and build them at each access; nothing is cached, so threads may share it.
+    order of the page, without empty values, with `le` and `quantile`. Hundreds of thousands of series are exported, so
+    subclasses store less than the labels and build them at each access, or are themselves built at each access; nothing
+    is cached, so threads may share it.
     """
 
     __slots__ = ("_labels", "name")
@@ -72,6 +73,14 @@ class Series:
         """Its text on the page that it was parsed from, "" if there is none."""
         return ""
 
+    @property
+    def key(self) -> int:
+        """A hash of 64 bits, which two objects of one class that are the same series have in common.
+
+        Of a million series, two that differ have the same one once in 40 million processes.
+        """
+        return hash((self.name, frozenset(self.labels)))
+
     def label(self, name: str) -> str:
         """Return the value of a label, "" if it has none: to Prometheus an empty label and none are the same."""
         for key, value in self.labels:
@@ -90,10 +99,11 @@ class SampleBatch:
     `interned`: the same object is handed out while nothing in it changes, and the same tuple `series` while only
     values change, so that what is derived from it is computed once; and no other series of the family has the labels
     of one of its own. `text_size` and `text_hash` are of the text that it was parsed from, of b"" if there is none.
-    Python's keyed hash has 64 bits, so two texts of one size are confused once in 10^19 comparisons.
+    Python's keyed hash has 64 bits, so two texts of one size are confused once in 10^19 comparisons. `keys` are those
+    of the series if they are known.
     """
 
-    __slots__ = ("interned", "series", "start_times", "text_hash", "text_size", "values")
+    __slots__ = ("interned", "keys", "series", "start_times", "text_hash", "text_size", "values")
 
     def __init__(
         self,
@@ -103,8 +113,10 @@ class SampleBatch:
         text: bytes = b"",
         *,
         interned: bool = False,
+        keys: Sequence[int] = (),
     ) -> None:
         self.interned = interned
+        self.keys = keys
         self.series = series
         self.values = values
         self.start_times = start_times
@@ -118,10 +130,15 @@ class SampleBatch:
         return f"SampleBatch({list(zip(self.series, self.values, strict=True))})"
 
 
+def batch_difference(batches: Iterable[SampleBatch], other_batches: Iterable[SampleBatch]) -> list[SampleBatch]:
+    """Return the batches whose `series` object is not that of any other batch."""
+    others = {id(batch.series) for batch in other_batches}
+    return [batch for batch in batches if id(batch.series) not in others]
+
+
 def series_difference(batches: Iterable[SampleBatch], other_batches: Iterable[SampleBatch]) -> list[Series]:
     """Return the series of batches whose `series` object is not that of any other batch."""
-    others = {id(batch.series) for batch in other_batches}
-    return [series for batch in batches if id(batch.series) not in others for series in batch.series]
+    return [series for batch in batch_difference(batches, other_batches) for series in batch.series]
 
 
 class MetricFamily:
@@ -191,15 +208,32 @@ class MetricFamily:
 
 def merge_batches(name: str, kind: MetricType, help_text: str, batches: Sequence[SampleBatch]) -> MetricFamily:
     """Return a family of batches; a series with several samples has the value of the first one (T40)."""
-    sample_count = sum(map(len, batches))
+    # By keys, since series that are packed are other objects at each access.
+    keys = [batch.keys or [series.key for series in batch.series] for batch in batches]
     # Nothing repeats, as on nearly every page, so the batches stay the same objects.
-    if len(set(chain.from_iterable([batch.series for batch in batches]))) == sample_count:
+    if len(set(chain.from_iterable(keys))) == sum(map(len, batches)):
         return MetricFamily.from_batches(name, kind, help_text, batches)
-    first: dict[Series, float] = {}
-    for batch in batches:
-        for series, value in zip(batch.series, batch.values, strict=True):
-            first.setdefault(series, value)
-    return MetricFamily(name, kind, help_text, list(first), array("d", first.values()))
+    first: dict[int, tuple[Series, float]] = {}
+    for batch, batch_keys in zip(batches, keys, strict=True):
+        for key, sample in zip(batch_keys, zip(batch.series, batch.values, strict=True), strict=True):
+            first.setdefault(key, sample)
+    return family_from_samples(name, kind, help_text, first.values())
+
+
+def may_repeat(batches: Sequence[SampleBatch], previous: Iterable[SampleBatch]) -> bool:
+    """Return whether a series may be in these batches twice; it was not in the `previous` ones of the same family.
+
+    So only series that none of the previous batches had are searched for in the batches that stayed.
+    """
+    if not all(batch.keys for batch in batches):
+        return True
+    stayed = set(previous).intersection(batches)
+    new_keys = [key for batch in batches if batch not in stayed for key in batch.keys]
+    unknown = set(new_keys)
+    if len(unknown) < len(new_keys):
+        return True
+    unknown.difference_update(*[batch.keys for batch in previous if batch not in stayed])
+    return bool(unknown) and not unknown.isdisjoint(chain.from_iterable([batch.keys for batch in stayed]))
 
 
 def family_from_samples(

@@ -14,8 +14,8 @@ from exporter import log
 from exporter.commands.watch.fleet import fleet_view
 from exporter.commands.watch.terminal import watch
 from exporter.config import load
-from exporter.demo.display import DemoReader, received_line
-from exporter.demo.fake_backend import ReceivedMetrics, fake_backend
+from exporter.demo.display import DemoReader
+from exporter.demo.fake_backend import ReceivedMetrics, fake_backend, received_line
 from exporter.demo.servers import serve_cluster, serve_recording
 from exporter.demo.simulator.scenario import Scenario
 from exporter.metrics import Source
@@ -76,6 +76,7 @@ async def run_demo(
         address = page_address(loaded.settings.web)
         app = App(loaded, "demo")
         console.print(f"page: {address}", highlight=False, soft_wrap=True)
+        console.print(f"what arrives: {endpoint}", highlight=False, soft_wrap=True)
         await _run_exporter(app, DemoReader(app, received, address), console, seconds, stopped)
     name = stopped.result().name if stopped.done() else ""
     return DemoResult(app.accounting.produced, app.accounting.delivered, received, name)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.commands.rollout_source import RolloutsPage
 from exporter.commands.watch.state import WatchState
+from exporter.demo.fake_backend import received_line
 from exporter.service import views
 
 if TYPE_CHECKING:
@@ -44,10 +45,3 @@ def _target(target: TargetStatus) -> dict[str, str]:
         "state": "down" if result.failure is not None else "up",
         "error": result.failure.message if result.failure is not None else "",
     }
-
-
-def received_line(received: ReceivedMetrics) -> str:
-    """Return what was received as a line."""
-    series = f"{len(received.series)} active series, {len(received.stale)} stale"
-    rejected = f"{received.rejected.total()} requests rejected"
-    return f"received {received.points} points in {received.requests} requests, {series}, {rejected}"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import hmac
-from collections import Counter
+import time
+from collections import Counter, deque
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -14,12 +16,12 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.metrics.v1.metrics_pb2 import DataPointFlags
 
-from exporter.demo.servers import serve_path
+from exporter.demo.servers import serve_routes
 from exporter.net.auth import basic_auth
 from exporter.net.gzip import GZIP_ERRORS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
     from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
     from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint, Metric, NumberDataPoint, SummaryDataPoint
@@ -27,11 +29,25 @@ if TYPE_CHECKING:
     Point = NumberDataPoint | HistogramDataPoint | SummaryDataPoint
 
 PATH = "/v1/metrics"
+LAST_REQUESTS = 15
+"""Requests that the page lists: they fit on a screen."""
+REFRESH_SECONDS = 2
+FRACTION = "argo_rollouts_canary_fraction"
 CONTENT_TYPE = "application/x-protobuf"
 NO_RECORDED_VALUE = DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK
 
 SeriesIdentity = tuple[str, tuple[tuple[str, str], ...]]
 """A series: its metric's name, and its resource's and point's attributes in alphabetical order."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedRequest:
+    """A request: when it was received (Unix seconds), bytes as sent, its points (0 if rejected), the HTTP status."""
+
+    received_at: float
+    size: int
+    points: int
+    status: int
 
 
 @dataclass(slots=True)
@@ -46,6 +62,7 @@ class ReceivedMetrics:
     rejected: Counter[int] = field(default_factory=Counter)
     series: dict[SeriesIdentity, float] = field(default_factory=dict)
     stale: set[SeriesIdentity] = field(default_factory=set)
+    last_requests: deque[ReceivedRequest] = field(default_factory=lambda: deque(maxlen=LAST_REQUESTS))
 
     def add(self, request: metrics_service_pb2.ExportMetricsServiceRequest) -> None:
         """Add an accepted request."""
@@ -78,21 +95,27 @@ class RejectedRequestError(ValueError):
 
 @asynccontextmanager
 async def fake_backend(received: ReceivedMetrics, *, username: str, password: str) -> AsyncIterator[str]:
-    """Receive OTLP on loopback; yield the endpoint, without `/v1/metrics`."""
+    """Receive OTLP on loopback; yield the endpoint, without `/v1/metrics`. `GET /` of it shows what was received."""
     expected = basic_auth(username, password).encode()
 
     async def receive(request: web.Request) -> web.Response:
+        body, points = await request.read(), received.points
         try:
             _check_headers(request, expected)
-            decoded = decode_request(_decompress(await request.read(), request.headers.get("Content-Encoding", "")))
+            decoded = decode_request(_decompress(body, request.headers.get("Content-Encoding", "")))
         except RejectedRequestError as error:
             received.rejected[error.status] += 1
+            received.last_requests.append(ReceivedRequest(time.time(), len(body), 0, error.status))
             return web.Response(status=error.status, text=str(error))
         received.add(decoded)
+        received.last_requests.append(ReceivedRequest(time.time(), len(body), received.points - points, 200))
         response = metrics_service_pb2.ExportMetricsServiceResponse().SerializeToString()
         return web.Response(body=response, content_type=CONTENT_TYPE)
 
-    async with serve_path(receive, path=PATH, method="POST") as address:
+    async def show(_: web.Request) -> web.Response:
+        return web.Response(text=page_text(received), headers={"Refresh": str(REFRESH_SECONDS)})
+
+    async with serve_routes(web.post(PATH, receive), web.get("/", show)) as address:
         yield f"http://{address}"
 
 
@@ -154,3 +177,43 @@ def _attributes(attributes: Iterable[KeyValue]) -> dict[str, str]:
 def _text(value: AnyValue) -> str:
     kind = value.WhichOneof("value")
     return "" if kind is None else str(getattr(value, kind))
+
+
+# The page, for a person
+
+
+def page_text(received: ReceivedMetrics) -> str:
+    """Return the page: the counts, the last requests, and the canary's fraction of each rollout."""
+    return "\n".join(_lines(received)) + "\n"
+
+
+def received_line(received: ReceivedMetrics) -> str:
+    """Return what was received as a line."""
+    series = f"{len(received.series)} active series, {len(received.stale)} stale"
+    rejected = f"{received.rejected.total()} requests rejected"
+    return f"received {received.points} points in {received.requests} requests, {series}, {rejected}"
+
+
+def _lines(received: ReceivedMetrics) -> Iterator[str]:
+    yield "The demo's stand-in for a store, with what the exporter has pushed to it"
+    yield received_line(received)
+    yield ""
+    yield "Last requests, the newest first"
+    yield f"{'time, UTC':<12}{'bytes':>10}{'points':>10}{'status':>10}"
+    yield from map(_request_line, reversed(received.last_requests))
+    yield ""
+    yield f"Canary's fraction of the traffic ({FRACTION})"
+    yield from sorted(_fraction_lines(received)) or ["none so far"]
+
+
+def _request_line(request: ReceivedRequest) -> str:
+    received_at = datetime.fromtimestamp(request.received_at, UTC).strftime("%H:%M:%S")
+    return f"{received_at:<12}{request.size:>10,}{request.points:>10,}{request.status:>10}"
+
+
+def _fraction_lines(received: ReceivedMetrics) -> Iterator[str]:
+    for (name, attributes), value in received.series.items():
+        labels = dict(attributes)
+        if name == FRACTION:
+            rollout = f"{labels.get('namespace', '')}/{labels.get('name', '')}"
+            yield f"{rollout:<32}{value:>10.1%}"

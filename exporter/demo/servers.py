@@ -30,11 +30,18 @@ HOP_BY_HOP_HEADERS = frozenset({"connection", "content-encoding", "content-lengt
 
 @asynccontextmanager
 async def serve_path(
-    handler: Callable[[web.Request], Awaitable[web.StreamResponse]], *, path: str = PATH, method: str = "GET"
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]], *, path: str = PATH
 ) -> AsyncIterator[str]:
     """Serve one path on a free loopback port; yield its `host:port`."""
+    async with serve_routes(web.get(path, handler)) as address:
+        yield address
+
+
+@asynccontextmanager
+async def serve_routes(*routes: web.RouteDef) -> AsyncIterator[str]:
+    """Serve some routes on a free loopback port; yield its `host:port`."""
     app = web.Application(client_max_size=64 * 1024 * 1024)
-    app.router.add_route(method, path, handler)
+    app.add_routes(routes)
     # Bodies arrive compressed, since the fake backend checks the compression itself.
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.1, auto_decompress=False)
     await runner.setup()

@@ -12,6 +12,8 @@ import zlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote
 
@@ -43,7 +45,9 @@ from exporter.rollouts.output.renderer import InfoSeries
 from exporter.rollouts.tracker import TrackerState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from _typeshed import DataclassInstance
 
     from exporter.metrics import Labels, SampleBatch
     from exporter.rollouts.model import RolloutKey
@@ -58,7 +62,6 @@ Rows = Mapping[str, bytes]
 """The rows of a state by key."""
 RowChanges = dict[str, bytes | None]
 """Rows to write, None for a row to delete."""
-_COMPACT: Final = (",", ":")
 _MIN_PACKED_SIZE: Final = 1_000
 """A shorter row stays plain text: compression would save less than a page of the database."""
 _MAX_ROW_SIZE: Final = 64 * 1024**2
@@ -148,7 +151,7 @@ def _row_key(kind: str, key: tuple[str, ...]) -> str:
 
 
 def _pack(document: object) -> bytes:
-    text = json.dumps(document, separators=_COMPACT, default=_members).encode()
+    text = _encode(document).encode()
     if len(text) < _MIN_PACKED_SIZE:
         return text
     return min(pack(text), text, key=len)
@@ -270,13 +273,24 @@ def _same_document(_: tuple[str, ...], part: object) -> object:
     return part
 
 
-def _members(value: object) -> dict[str, Any]:
+def _members(value: DataclassInstance) -> dict[str, Any]:
     """Return the members of a dataclass by the keys of a row, without those that have a default of `_DEFAULTS`."""
-    defaults = _DEFAULTS.get(type(value), {})
-    members = {key: getattr(value, attribute) for key, attribute in _FILE_KEYS[type(value)].items()}
-    return {key: member for key, member in members.items() if key not in defaults or member != defaults[key]}
+    keys, read, defaults = _row_layout(type(value))
+    members = zip(keys, read(value), defaults, strict=True)
+    return {key: member for key, member, default in members if member is not default and member != default}
 
 
+@cache
+def _row_layout(
+    kind: type[DataclassInstance],
+) -> tuple[Sequence[str], Callable[[object], tuple[Any, ...]], Sequence[object]]:
+    """Return the keys of a dataclass in a row, a function that reads its members, and their defaults if they have."""
+    keys, defaults = _FILE_KEYS[kind], _DEFAULTS.get(kind, {})
+    return list(keys), attrgetter(*keys.values()), [defaults.get(key, _NO_DEFAULT) for key in keys]
+
+
+_encode: Final = json.JSONEncoder(separators=(",", ":"), default=_members).encode
+_NO_DEFAULT: Final = object()  # equal to no member
 _FILE_KEYS: Final[Mapping[type, Mapping[str, str]]] = {
     RolloutState: {
         "born": "first_seen",

@@ -1,7 +1,7 @@
-"""The scrape cache: interned series by their text, and the families of each target's previous page.
+"""The scrape cache: series by their text, and the families of each target's previous page.
 
-A known series costs one dictionary look-up; only a new one is parsed. Texts that differ in white space or in the order
-of labels are the same `Series`.
+Nearly all series have regular texts: these are checked, and packed batch by batch. Others are interned; texts that
+differ in white space or in the order of labels are the same `Series`.
 
 The frame of a text is what is left of it without the label values: `x{a="",b=""}` of `x{a="1",b="2"}`. All lines of a
 family have one of a few frames, and whether a text is valid, and canonical, depends on its frame alone, unless a value
@@ -21,7 +21,7 @@ from exporter.metrics import SAMPLE_SUFFIXES, Labels, MetricType, Series
 from exporter.packed import pack, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 
     from exporter.metrics import MetricFamily
 
@@ -79,6 +79,12 @@ class ScrapedSeries(Series):
         return text.decode()
 
     @property
+    def key(self) -> int:
+        """The hash of the canonical text."""
+        pairs = [*map(_escape_label, self.labels)]
+        return hash(_format_series(self.name, pairs).encode())
+
+    @property
     def labels(self) -> Labels:
         """All labels, parsed at each call."""
         text = self.exposition
@@ -86,23 +92,29 @@ class ScrapedSeries(Series):
         names, values = _frame_labels('""'.join(pieces[::2])), pieces[1::2]
         if "\\" in text or "" in values or "__name__" in names:
             return _parse_labels(_find_labels(text))
-        return tuple(zip(names, map(_shared, values), strict=True))
+        # Labels are parsed at each access, so `_shared` is called for each value only if the longest one is long.
+        share = intern if len(max(values, key=len, default="")) <= _MAX_INTERNED_LENGTH else _shared
+        return tuple(zip(names, map(share, values), strict=True))
 
 
-class LazySeries(Sequence[Series]):
-    """The series of some lines, created at each access: for a family that is read once and not exported again."""
+class PackedSeries(Sequence[Series]):
+    """The series of some lines as packed text; each is created at each access.
 
-    __slots__ = ("_count", "_packed")
+    A fleet has hundreds of thousands of them, and nearly all are only compared, by the hash of their batch.
+    """
 
-    def __init__(self, text: bytes, count: int) -> None:
+    __slots__ = ("_count", "_packed", "first_text")
+
+    def __init__(self, text: bytes, texts: Sequence[bytes]) -> None:
         self._packed = pack(text)
-        self._count = count
+        self._count = len(texts)
+        self.first_text = texts[0]
 
     def __len__(self) -> int:
         return self._count
 
     def __iter__(self) -> Iterator[Series]:
-        # Regular lines only: the parser makes a lazy series of what has the form `<series> <value>`. Not splitlines,
+        # Regular lines only: the parser makes packed series of what has the form `<series> <value>`. Not splitlines,
         # since a label may hold a carriage return.
         for line in filter(None, unpack(self._packed).split(b"\n")):
             text = line[: line.rindex(b" ")]
@@ -117,10 +129,10 @@ class LazySeries(Sequence[Series]):
 
 
 class SeriesCache:
-    """The series of one family by their text; `get` is the hot look-up, `intern` the slow one for a new text.
+    """The series of one family by their text; `get` is the quick look-up, `intern` the slow one for a new text.
 
-    `retained`: the family passes through, so each series must be the same object for as long as a page has it. The
-    series of other families are only read, and not stored.
+    `retained`: the family passes through. Its series of irregular texts are the same objects for as long as a page has
+    them; regular ones are packed, and those of other families are only read.
     """
 
     __slots__ = ("_by_canonical_text", "_by_text", "_frames", "_sample_names", "get", "retained")
@@ -134,6 +146,23 @@ class SeriesCache:
         self._frames: dict[bytes, str] = {}
         # The bound method, so that the parser looks up a column of texts without Python code per line.
         self.get: Callable[[bytes], Series | None] = self._by_text.get
+
+    def are_regular(self, texts: Iterable[bytes]) -> bool:
+        """Return whether the texts are valid, and canonical if the family is retained, as nearly all are.
+
+        Raises LineError.
+        """
+        return all(map(self._is_regular, texts))
+
+    def _is_regular(self, text: bytes) -> bool:
+        pieces = text.split(b'"')
+        frame = b'""'.join(pieces[::2])
+        has_escape, is_closed = b"\\" in text, len(pieces) % 2 == 1
+        if has_escape or not is_closed or not text.isascii() or (self.retained and not all(pieces[1::2])):
+            return False
+        if frame not in self._frames and len(self._frames) < _MAX_FRAMES:
+            self._intern_by_grammar(text, frame)
+        return frame in self._frames
 
     def intern(self, text: bytes) -> Series | None:
         """Return the series of a text, None if it belongs to another family.

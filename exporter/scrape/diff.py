@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from exporter.scrape.cache import PackedSeries
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -102,10 +104,17 @@ class PreviousBatches:
         self._count_miss(text, pos)
         return -1
 
-    def reuse_series(self, series: tuple[Series, ...]) -> tuple[Series, ...]:
-        """Return the series tuple of a neighbouring batch that is equal, else the tuple itself."""
-        neighbours = self._batches[max(self._next - 1, 0) : self._next + 1]
-        return next((batch.series for batch in neighbours if batch.series == series), series)
+    def same_series(self, keys: Sequence[int]) -> SampleBatch | None:
+        """Return a neighbouring batch of the series with these keys: only values have changed."""
+        return next((batch for batch in self._neighbours if batch.keys == keys), None)
+
+    def same_column(self, series: Sequence[Series]) -> SampleBatch | None:
+        """Return a neighbouring batch of these very objects."""
+        return next((batch for batch in self._neighbours if batch.series == series), None)
+
+    @property
+    def _neighbours(self) -> Sequence[SampleBatch]:
+        return self._batches[max(self._next - 1, 0) : self._next + 1]
 
     def _count_miss(self, text: bytes, pos: int) -> None:
         self._misses += 1
@@ -118,4 +127,6 @@ class PreviousBatches:
 
 def _first_line_prefix(batch: SampleBatch) -> bytes:
     """Return the text of a batch's first line before its value."""
-    return batch.series[0].exposition.encode() + b" "
+    series = batch.series
+    text = series.first_text if isinstance(series, PackedSeries) else series[0].exposition.encode()
+    return text + b" "

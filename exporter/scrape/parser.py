@@ -1,9 +1,9 @@
 """Text format 0.0.4, as it streams in → metric families; families that are not selected are skipped to the next `#`.
 
 A batch of lines that equals one of the target's previous page is not parsed again: its `SampleBatch` is reused. New
-lines are split at the last space: the left part is the series key, which is looked up in the cache, the right part the
-value. A slice with a line that this does not fit is parsed line by line, by the grammar of the format. A value is
-valid if Go's parser accepts it, so `1_000` and `1e400` are not. A line that cannot be parsed is skipped and counted.
+lines are split at the last space: the left part is the text of the series, the right part the value. A slice with a
+line that this does not fit is parsed line by line, by the grammar of the format. A value is valid if the parser of Go
+accepts it, so `1_000` and `1e400` are not. A line that cannot be parsed is skipped and counted.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.metrics import MetricFamily, MetricType, SampleBatch, merge_batches
-from exporter.scrape.cache import SERIES_PATTERN, LazySeries, LineError, ScrapeCache, SeriesCache, unescape
+from exporter.metrics import MetricFamily, MetricType, SampleBatch, may_repeat, merge_batches
+from exporter.scrape.cache import SERIES_PATTERN, LineError, PackedSeries, ScrapeCache, SeriesCache, unescape
 from exporter.scrape.diff import BATCH_BYTES, PreviousBatches, next_comment, split_point
 
 if TYPE_CHECKING:
@@ -121,10 +121,9 @@ class FamilyBuilder:
         """
         self.flush()
         batches = tuple(self.batches)
-        unchanged = (
-            previous_family is not None and previous_family.batches == batches and previous_family.type is self.type
-        )
-        if unchanged or (self.series_cache is not None and not self.series_cache.retained):
+        previous = previous_family.batches if previous_family is not None and previous_family.type is self.type else ()
+        is_retained = self.series_cache is None or self.series_cache.retained
+        if not is_retained or previous == batches or (previous and not may_repeat(batches, previous)):
             return MetricFamily.from_batches(self.name, self.type, self.help, batches), 0
         family = merge_batches(self.name, self.type, self.help, batches)
         return family, self.sample_count - len(family)
@@ -192,10 +191,7 @@ class ExpositionParser:
     @property
     def parsed_families(self) -> dict[str, MetricFamily]:
         """The families of the page so far, with the batches that are complete: to compare the next page with."""
-        return {
-            name: MetricFamily.from_batches(name, builder.type, builder.help, builder.batches)
-            for name, builder in self._builders.items()
-        }
+        return {name: builder.build(None)[0] for name, builder in self._builders.items()}
 
     @property
     def _example_texts(self) -> tuple[str, ...]:
@@ -351,26 +347,38 @@ class ExpositionParser:
             return False
         try:
             values = array("d", map(float, numbers))
-            cache = self._series_cache(builder)
-            series = list(map(cache.get, [row[0] for row in rows]))
-            if None in series:  # texts that are not in the cache yet
-                series = [cached or cache.intern(row[0]) for cached, row in zip(series, rows, strict=True)]
+            series, keys = self._series_of(builder, part, [row[0] for row in rows])
         except ValueError:  # LineError, too: line by line, only the bad line is lost
             return False
-        # `float` turns 1e400 into an infinity, which Go rejects. `intern` returned None for a series of another family.
-        if None in series or math.inf in values or -math.inf in values:
+        # `float` turns 1e400 into an infinity, which Go rejects.
+        if math.inf in values or -math.inf in values:
             return False
-        builder.append_batch(SampleBatch(self._reuse_series(builder, series, part), values, text=part, interned=True))
+        builder.append_batch(SampleBatch(series, values, text=part, interned=True, keys=keys))
         self._sample_count += len(series)
         return True
 
-    def _reuse_series(self, builder: FamilyBuilder, series: Sequence[Any], part: bytes) -> Sequence[Series]:
-        """Return the series of a batch: the tuple of the previous page if it is equal; unless retained, a lazy one."""
-        if not self._series_cache(builder).retained:
-            return LazySeries(part, len(series))
-        if builder.previous_batches is None:
-            return tuple(series)
-        return builder.previous_batches.reuse_series(tuple(series))
+    def _series_of(
+        self, builder: FamilyBuilder, part: bytes, texts: Sequence[bytes]
+    ) -> tuple[Sequence[Series], Sequence[int]]:
+        """Return the series of a slice with their keys: those of the previous page, if only values have changed.
+
+        Only series that are retained have keys. Raises LineError.
+        """
+        cache, previous_batches = self._series_cache(builder), builder.previous_batches
+        keys = array("q", map(hash, texts)) if cache.retained else array("q")
+        same = previous_batches.same_series(keys) if previous_batches is not None and keys else None
+        if same is not None:
+            return same.series, same.keys
+        if cache.are_regular(texts):
+            return PackedSeries(part, texts), keys
+        series = [cache.get(text) or cache.intern(text) for text in texts]
+        if None in series:
+            raise LineError("wrong_family")
+        if not cache.retained:
+            return PackedSeries(part, texts), ()
+        interned: tuple[Any, ...] = tuple(series)
+        same = previous_batches.same_column(interned) if previous_batches is not None else None
+        return (interned, array("q", [item.key for item in interned])) if same is None else (same.series, same.keys)
 
     def _parse_line(self, line: bytes) -> None:
         line = line.strip(b" \t")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from exporter.web.events import EventFilter
 
 _log: Final = logging.getLogger(__name__)
+_encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 _LOGGED_AT_ONCE: Final = 100
 """Transitions that are logged before other tasks get a turn: 10,000 of a cycle would hold the event loop for 0.7 s."""
 
@@ -96,5 +97,5 @@ def transition_records(transitions: Iterable[ReportedTransition]) -> list[Transi
 
 def _record(transition: ReportedTransition) -> TransitionRecord:
     namespace, name = transition.rollout or ("", "")
-    body = json.dumps(transition_json(transition), ensure_ascii=False).encode(errors="replace")
+    body = _encode(transition_json(transition)).encode(errors="replace")
     return TransitionRecord(transition.timestamp, namespace, name, transition.type.value, body)

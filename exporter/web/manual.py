@@ -1,76 +1,44 @@
-"""The manual as HTML, at /manual: links lead to other pages of it, pictures and files of the repository are named."""
+"""The manual as HTML: links lead to other pages of it, pictures and files of the repository are named."""
 
 from __future__ import annotations
 
-import asyncio
 import posixpath
 import re
 from functools import cache
-from html import escape
-from string import Template
+from itertools import chain, count
 from typing import TYPE_CHECKING, Final
 
-from aiohttp import web
-
 from exporter import manual
+from exporter.web.model import ManualArticle, ManualEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Collection, Sequence
 
     from markdown_it.token import Token
 
-_FOLDER: Final = "manual"
-
-
-def manual_routes() -> dict[str, Callable[[web.Request], Awaitable[web.Response]]]:
-    """Return the handlers of the manual by their paths."""
-    return {"/manual": _index, "/manual/style.css": _style, "/manual/{topic:.+}": _page}
-
-
-async def _index(_: web.Request) -> web.Response:
-    return _html(await asyncio.to_thread(index_html))
-
-
-async def _style(_: web.Request) -> web.Response:
-    return web.Response(text=_asset("manual.css"), content_type="text/css", charset="utf-8")
-
-
-async def _page(request: web.Request) -> web.Response:
-    text = await asyncio.to_thread(page_html, request.match_info["topic"])
-    if text is None:
-        return web.Response(status=404, text="the manual has no such page; /manual lists all\n")
-    return _html(text)
-
-
-def _html(text: str) -> web.Response:
-    return web.Response(text=text, content_type="text/html", charset="utf-8")
+_PAGE_IDS: Final = frozenset(
+    {"changes", "help", "keys", "keys-title", "live", "main", "stale", "theme", "topics-title"}
+)
+"""Ids of the page around an article."""
+CONTENTS: Final = ManualArticle("", "Manual")
+"""The page that lists all topics."""
 
 
 @cache
-def _asset(name: str) -> str:
-    from importlib.resources import files  # noqa: PLC0415 - it takes 1 MB, and few exporters show the manual
-
-    return files("exporter.web").joinpath("page", name).read_text("utf-8")
-
-
-@cache
-def index_html() -> str:
+def entries() -> tuple[ManualEntry, ...]:
     """Return the table of contents."""
-    rows = (
-        f'<dt><a href="{_FOLDER}/{each.topic}">{escape(each.title)}</a></dt>'
-        f"<dd>{escape(each.summary.replace('`', ''))}</dd>"
-        for each in manual.contents()
-    )
-    return _document("Manual", f"<h1>Manual</h1><dl>{''.join(rows)}</dl>", "")
-
-
-def page_html(topic: str) -> str | None:
-    """Return the page of a topic as HTML, None if there is none."""
-    document = manual.page(topic)
-    return None if document is None else render(document)
+    return tuple(ManualEntry(each.topic, each.title, each.summary.replace("`", "")) for each in manual.contents())
 
 
 @cache
+def article(topic: str) -> ManualArticle | None:
+    """Return the page of a topic, None if there is none; that of no topic lists all."""
+    if not topic:
+        return CONTENTS
+    document = manual.page(topic)
+    return None if document is None else ManualArticle(topic, document.title, render(document))
+
+
 def render(document: manual.ManualPage) -> str:
     """Return a page as HTML; HTML in its Markdown stays text."""
     topic, file = document.topic, manual.topics()[document.topic].relative_to(manual.FOLDER).as_posix()
@@ -78,12 +46,31 @@ def render(document: manual.ManualPage) -> str:
     from markdown_it import MarkdownIt  # noqa: PLC0415 - see above
 
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
-    tokens = parser.parse(document.text)
+    parser.add_render_rule("table_open", _table_start)
+    parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
+    tokens, ids = parser.parse(document.text), set(_PAGE_IDS)
     for index, token in enumerate(tokens):
         if token.type == "heading_open":
-            token.attrSet("id", anchor(tokens[index + 1].content))
+            ids.add(unique := _unique_id(anchor(tokens[index + 1].content), ids))
+            token.attrSet("id", unique)
+        elif token.type == "th_open" and tokens[index + 1].content:
+            token.attrSet("scope", "col")
+        elif token.type == "th_open":  # an empty cell heads nothing
+            token.tag = tokens[index + 2].tag = "td"
         _adapt_links(token.children or (), file, topic)
-    return _document(document.title, parser.renderer.render(tokens, parser.options, {}), "../" * (topic.count("/") + 1))
+    # What scrolls can be reached by keys.
+    return str(parser.renderer.render(tokens, parser.options, {})).replace("<pre>", '<pre tabindex="0">')
+
+
+def _table_start(_renderer: object, tokens: Sequence[Token], index: int, *_: object) -> str:
+    """Return the start of a table that scrolls by itself, by keys, too."""
+    number = sum(token.type == "table_open" for token in tokens[: index + 1])
+    return f'<div class="scroll" tabindex="0" role="region" aria-label="Table {number}"><table>\n'
+
+
+def _unique_id(name: str, used: Collection[str]) -> str:
+    """Return the id of a heading, with a number if it is taken, as GitHub does."""
+    return next(each for each in chain((name,), (f"{name}-{number}" for number in count(1))) if each not in used)
 
 
 def anchor(heading: str) -> str:
@@ -114,10 +101,3 @@ def link_address(target: str, file: str, topic: str) -> str | None:
     if linked not in manual.topics():
         return None
     return posixpath.relpath(linked, posixpath.dirname(topic) or ".") + mark + fragment
-
-
-def _document(title: str, body: str, up: str) -> str:
-    # Relative addresses: a proxy may serve the pages below a path of its own.
-    return Template(_asset("manual.html")).substitute(
-        title=escape(title), body=body, manual=f"{up}{_FOLDER}", home=up or "./"
-    )

@@ -497,3 +497,33 @@ class ConfigurationPage:
     head: PageHead
     settings: tuple[SettingLine, ...] = ()
     issues: tuple[str, ...] = ()
+
+
+# The manual
+
+
+@dataclass(frozen=True, slots=True)
+class ManualEntry:
+    """A line of the manual's table of contents."""
+
+    topic: str
+    title: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class ManualArticle:
+    """A page of the manual; `html` is trusted, since it is of the package. Without a topic it is the contents."""
+
+    topic: str
+    title: str
+    html: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ManualView:
+    """A page of the manual with the table of contents beside it."""
+
+    head: PageHead
+    article: ManualArticle
+    entries: tuple[ManualEntry, ...] = ()

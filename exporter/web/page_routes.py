@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from aiohttp import web
 
+from exporter.web import manual
 from exporter.web.events import STREAM_TYPE, wait_for_either, write_part
+from exporter.web.model import ManualView
 from exporter.web.pages.favicon import favicon
 from exporter.web.pages.query import fleet_query, timeline_query
 from exporter.web.shared_page import SharedPage
@@ -161,6 +163,17 @@ class PageRoutes:
     async def configuration(self, request: web.Request) -> web.StreamResponse:
         """Send the page of the configuration."""
         return await self._page(request, "configuration", None, self._provider.configuration)
+
+    async def manual(self, request: web.Request) -> web.StreamResponse:
+        """Send a page of the manual, the table of contents without a topic."""
+        article = await asyncio.to_thread(manual.article, request.match_info.get("topic", ""))
+        if article is None:
+            return web.Response(status=404, text="the manual has no such page; /manual lists all\n")
+
+        async def read() -> ManualView:
+            return ManualView(await self._provider.head(), article, manual.entries())
+
+        return await self._page(request, "manual", article.topic, read)
 
     async def _page(
         self, request: web.Request, name: str, query: Hashable, read: Callable[[], Awaitable[object]]

@@ -23,7 +23,6 @@ from exporter.web.api_routes import ApiRoutes
 from exporter.web.auth import basic_auth_middleware
 from exporter.web.connections import Connections, connection_limit
 from exporter.web.events import EventFilter, EventHandlers, EventsUnavailableError
-from exporter.web.manual import manual_routes
 from exporter.web.page_routes import HTML_TYPE, PageRoutes
 from exporter.web.shared_page import RETRY_AFTER, Readers, SharedPage, send_blocks
 
@@ -152,7 +151,6 @@ def application(
         "/api/rollouts/{namespace}/{name}": handlers.rollout,
         "/healthz": handlers.health,
         "/readyz": handlers.readiness,
-        **manual_routes(),
         "/{path:.*}": handlers.not_found,
     }
     if data_sources.events is not None:
@@ -189,6 +187,8 @@ def _page_paths(pages: PageRoutes) -> dict[str, _Route]:
         "/targets": pages.targets,
         "/gates": pages.gates,
         "/configuration": pages.configuration,
+        "/manual": pages.manual,
+        "/manual/{topic:.+}": pages.manual,
         "/live": pages.live,
         "/style.css": pages.style,
         "/script.js": pages.script,

@@ -34,6 +34,7 @@ def test_the_address_comes_first_and_is_the_next_free_port() -> None:
     port = re.fullmatch(r"page: http://127\.0\.0\.1:(\d+)", first)
     assert port
     assert int(port[1]) > 9464
+    assert re.fullmatch(r"what arrives: http://127\.0\.0\.1:\d+", lines[0])
     assert any(re.match(r"\d\d:\d\d:\d\d shop/checkout (Completed|Progressing|Paused)", line) for line in lines)
     assert lines[-1].endswith("every point was delivered")
 

@@ -74,6 +74,23 @@ async def test_metrics_of_the_sdks_exporter_are_received() -> None:
     }
 
 
+async def test_a_person_can_read_what_arrived(session: ClientSession) -> None:
+    received = ReceivedMetrics()
+    request = gauge("argo_rollouts_canary_fraction", 0.25)
+    point = request.resource_metrics[0].scope_metrics[0].metrics[0].gauge.data_points[0]
+    for name, value in (("namespace", "shop"), ("name", "checkout")):
+        point.attributes.add(key=name).value.string_value = value
+    async with fake_backend(received, username="user", password="secret") as endpoint:
+        await post(session, endpoint, request.SerializeToString())
+        await post(session, endpoint, b"no message")
+        async with session.get(endpoint) as response:
+            assert response.content_type == "text/plain"
+            lines = (await response.text()).splitlines()
+    assert lines[1] == "received 1 points in 1 requests, 1 active series, 0 stale, 1 requests rejected"
+    assert [line.split()[1:] for line in lines[5:7]] == [["10", "0", "400"], [str(request.ByteSize()), "1", "200"]]
+    assert lines[-1].split() == ["shop/checkout", "25.0%"]
+
+
 async def test_a_series_is_stale_after_its_staleness_marker_and_active_again_with_a_value(
     session: ClientSession,
 ) -> None:

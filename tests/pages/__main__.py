@@ -25,7 +25,17 @@ if TYPE_CHECKING:
 
 FOLDER: Final = Path(__file__).parents[2] / "charts/rollouts-exporter/pictures"
 ROLLOUT: Final = f"rollouts/{samples.ROLLOUT.namespace}/{samples.ROLLOUT.name}"
-PATHS: Final = ("", ROLLOUT, "rollouts/shop/chekout", "delivery", "targets", "gates", "configuration")
+PATHS: Final = (
+    "",
+    ROLLOUT,
+    "rollouts/shop/chekout",
+    "delivery",
+    "targets",
+    "gates",
+    "configuration",
+    "manual",
+    "manual/alerts",
+)
 TROUBLED_PATHS: Final = ("", "delivery")
 PUBLISHED: Final = {
     "page-fleet": ("", DESK, "light"),

@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
-PATHS: Final = ("", "rollouts/shop/checkout", "rollouts/shop/chekout", "delivery", "targets", "gates", "configuration")
+PATHS: Final = (
+    "", "rollouts/shop/checkout", "rollouts/shop/chekout", "delivery", "targets", "gates", "configuration", "manual",
+    "manual/alerts", "manual/gate-lint/address-last9",
+)  # fmt: skip # a table
 REFUSED: Final = "ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_CONNECTION_RESET"
 NOTE_THEME: Final = """
   new MutationObserver((_, observer) => {

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.metrics import MetricFamily, MetricType
+from exporter.metrics import MetricFamily, MetricType, merge_batches
 from exporter.scrape.cache import MAX_LABELS, LineError, ScrapeCache, SeriesCache, unescape
 
 from .parsing import LABELS, LAW, parse_page
@@ -177,11 +177,22 @@ def test_the_type_decides_which_names_belong_to_a_family(
     assert [series_cache.intern(name.encode()) for name in foreign_names] == [None] * len(foreign_names)
 
 
-def test_pages_of_two_targets_share_their_series() -> None:
+def test_series_on_the_pages_of_two_targets_have_the_same_keys_however_they_are_written() -> None:
     cache = ScrapeCache()
-    page = b'# TYPE g gauge\ng{a="1"} 1\ng{a="2"} 2\n'
-    first, second = (parse_page(page, cache=cache).families["g"].series for _ in range(2))
-    assert first == second
+    first, second, third = (
+        parse_page(b"# TYPE g gauge\n" + lines, cache=cache).families["g"]
+        for lines in (
+            b'g{a="1",b="2"} 1\ng{a="2"} 2\n',
+            b'g{a="2"} 3\ng{a="1",b="2"} 4\n',
+            b'g{ b="2", a="1"} 5\ng{a="2",b=""} 6\ng{a="3"} 7\n',
+        )
+    )
+    merged = merge_batches("g", MetricType.GAUGE, "", [*first.batches, *second.batches, *third.batches])
+    assert [(str(series), value) for series, value in merged.samples()] == [
+        ('g{a="1",b="2"}', 1),
+        ('g{a="2"}', 2),
+        ('g{a="3"}', 7),
+    ]
 
 
 def test_eviction_drops_exactly_the_series_that_no_page_has() -> None:

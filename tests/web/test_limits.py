@@ -243,7 +243,7 @@ async def test_a_page_that_waits_for_the_history_on_a_disk_holds_up_no_other_pag
     async with serve(SECTION, page_sources(SlowHistory())) as port:
         waiting = asyncio.create_task(get(port, f"/rollouts/{samples.ROLLOUT.namespace}/{samples.ROLLOUT.name}"))
         await reading.wait()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             assert [(await get(port, path))[0] for path in ("/", "/delivery", "/targets")] == [200, 200, 200]
         assert not waiting.done()
         released.set()

@@ -65,15 +65,20 @@ class GroupLayout:
 
 @dataclass(frozen=True, slots=True)
 class PointGroup:
-    """Consecutive series that differ only in their bound, with their other labels encoded as attributes."""
+    """Consecutive series that differ only in their bound: their other labels, encoded, and which series they are."""
 
-    series: Sequence[Series]
     attribute_bytes: bytes
     layout: GroupLayout
 
 
+@dataclass(frozen=True, slots=True)
+class _CachedGroups:
+    columns: Sequence[Sequence[Series]]
+    groups: Sequence[PointGroup]
+
+
 class PointGroups:
-    """Finds the groups of families, and caches each by its first series.
+    """Finds the groups of families, and caches them by the columns of series of their batches.
 
     A family whose groups are not consecutive is reordered first: rare, since client libraries write a point's series
     together.
@@ -82,47 +87,47 @@ class PointGroups:
     def __init__(self, bound_label: BoundLabel, encode_attributes: Callable[[Labels], bytes]) -> None:
         self._bound_label = bound_label
         self._encode_attributes = encode_attributes
-        self._groups: GenerationalCache[Series, PointGroup] = GenerationalCache()
+        # By the ids of the columns. The entry holds these, so that no id is reused.
+        self._groups: GenerationalCache[tuple[int, ...], _CachedGroups] = GenerationalCache()
         self._layouts: GenerationalCache[tuple[str, tuple[_Member, ...]], GroupLayout] = GenerationalCache()
 
-    def group(self, family: MetricFamily) -> tuple[MetricFamily, list[PointGroup]]:
+    def group(self, family: MetricFamily) -> tuple[MetricFamily, Sequence[PointGroup]]:
         """Return a family and its groups, reordered if a group is not consecutive."""
-        series = list(family.series)
-        groups = self._split(family.name, series)
-        if len({group.attribute_bytes for group in groups}) == len(groups):
-            return family, groups
-        point_labels = [self._point_labels(item.labels) for item in series]
-        family = metrics.reorder(family, sorted(range(len(series)), key=point_labels.__getitem__))
-        return family, self._split(family.name, list(family.series), rebuild=True)
+        columns = tuple([batch.series for batch in family.batches])
+        key = tuple(map(id, columns))
+        cached = self._groups.get(key)
+        if cached is None:
+            cached = self._groups.put(key, _CachedGroups(columns, self._split(family)))
+        if len({group.attribute_bytes for group in cached.groups}) == len(cached.groups):
+            return family, cached.groups
+        point_labels = [self._point_labels(series.labels) for series in family.series]
+        family = metrics.reorder(family, sorted(range(len(point_labels)), key=point_labels.__getitem__))
+        return family, self._split(family)
 
     def end_cycle(self) -> None:
         """End a cycle: evict what was not used recently."""
         self._groups.end_cycle()
         self._layouts.end_cycle()
 
-    def _split(self, name: str, series: list[Series], *, rebuild: bool = False) -> list[PointGroup]:
+    def _split(self, family: MetricFamily) -> list[PointGroup]:
         groups: list[PointGroup] = []
+        members = [(series.name, series.labels) for series in family.series]
         position = 0
-        while position < len(series):
-            group = None if rebuild else self._groups.get(series[position])
-            # Compared by identity, since series are interned.
-            if group is None or series[position : position + group.layout.width] != group.series:
-                group = self._read_group(name, series, position)
-            groups.append(group)
-            position += group.layout.width
+        while position < len(members):
+            groups.append(self._read_group(family.name, members, position))
+            position += groups[-1].layout.width
         return groups
 
-    def _read_group(self, name: str, series: list[Series], start: int) -> PointGroup:
-        """Read and cache the group that starts at a position."""
-        label, point_labels = self._bound_label.label, self._point_labels(series[start].labels)
-        following = ((item.name, item.labels) for item in islice(series, start, None))
+    def _read_group(self, name: str, all_members: Sequence[tuple[str, Labels]], start: int) -> PointGroup:
+        """Read the group that starts at a position."""
+        label, point_labels = self._bound_label.label, self._point_labels(all_members[start][1])
+        following = islice(all_members, start, None)
         same_point = takewhile(lambda member: self._point_labels(member[1]) == point_labels, following)
         members = tuple([(member, dict(labels).get(label, "")) for member, labels in same_point])
         layout = self._layouts.get((name, members))  # of all groups with these bounds
         if layout is None:
             layout = self._layouts.put((name, members), _layout(name, members, self._bound_label))
-        group = PointGroup(series[start : start + layout.width], self._encode_attributes(point_labels), layout)
-        return self._groups.put(series[start], group)
+        return PointGroup(self._encode_attributes(point_labels), layout)
 
     def _point_labels(self, labels: Labels) -> Labels:
         return tuple(sorted([label for label in labels if label[0] != self._bound_label.label]))

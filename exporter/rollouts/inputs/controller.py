@@ -6,7 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from itertools import chain
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +16,7 @@ from exporter.rollouts.model import PHASES, UNKNOWN_PHASE, ControllerProcess, Co
 from exporter.rollouts.replacing import replace
 
 if TYPE_CHECKING:
-    from exporter.metrics import SampleBatch, ScrapeResult, Series
+    from exporter.metrics import SampleBatch, ScrapeResult
     from exporter.rollouts.model import RolloutKey, RolloutState
 
 _EVENTS: Final = {reason: reason for reason in (
@@ -111,24 +111,26 @@ class ControllerPageReader:
         return self._views
 
     def _apply_diff(self, name: str, batches: tuple[SampleBatch, ...], extract: _Extract) -> set[RolloutKey]:
-        """Bring the fields of one family up to date; return the rollouts in batches that came or went.
+        """Bring the fields of one family up to date; return the rollouts of samples that came, went or changed.
 
-        Fields of a batch that is gone are extracted again: a `BatchMemo` would keep 15 tuples for each rollout.
+        Fields of a sample that is gone are extracted again: a `BatchMemo` would keep 15 tuples for each rollout.
         """
         previous, self._batches[name] = self._batches.get(name, ()), batches
-        previous_set, current_set = set(previous), set(batches)
+        gone, new, revalued = _diff_batches(previous, batches)
         changed: set[RolloutKey] = set()
-        # A series whose value changed is in a batch that went and in one that came: its labels are parsed once.
-        labels_of = cache(_labels) if previous else _labels
-        # Removals first: the samples of a batch that changed are in one that went and in one that came.
-        for key, (field, _) in _fields_of((b for b in previous if b not in current_set), extract, labels_of):
+        # Removals first: a sample may be in another batch than before.
+        for key, former, field in chain(
+            ((key, field, None) for key, field in _fields_of(gone, extract)),
+            _changed_fields(revalued, extract),
+            ((key, None, field) for key, field in _fields_of(new, extract)),
+        ):
             changed.add(key)
-            self._sample_counts[name] -= 1
-            self._remove(name, key, field)
-        for key, (field, value) in _fields_of((b for b in batches if b not in previous_set), extract, labels_of):
-            changed.add(key)
-            self._sample_counts[name] += 1
-            self._store(name, key, field, value)
+            if former is not None:
+                self._sample_counts[name] -= 1
+                self._remove(name, key, former[0])
+            if field is not None:
+                self._sample_counts[name] += 1
+                self._store(name, key, *field)
         if self._sample_counts[name] != self._field_counts[name]:
             changed |= self._follow_page_order(name, batches, extract)
         return changed
@@ -180,19 +182,36 @@ def _view(process: ControllerProcess, fields: Mapping[str, Any]) -> ControllerVi
     return ControllerView(process, strategy, router, known_phase, replicas, event_counts or _NO_EVENTS)
 
 
-def _labels(series: Series) -> Mapping[str, str]:
-    return dict(series.labels)
+def _diff_batches(
+    previous: Iterable[SampleBatch], batches: Iterable[SampleBatch]
+) -> tuple[list[SampleBatch], list[SampleBatch], list[tuple[SampleBatch, SampleBatch]]]:
+    """Return the batches that are gone, those that are new, and pairs of former and new ones with the same series."""
+    previous_set, current_set = set(previous), set(batches)
+    gone = {id(batch.series): batch for batch in previous if batch not in current_set}
+    added = [batch for batch in batches if batch not in previous_set]
+    revalued = [(gone.pop(id(batch.series)), batch) for batch in added if id(batch.series) in gone]
+    paired = {batch for _, batch in revalued}
+    return [*gone.values()], [batch for batch in added if batch not in paired], revalued
 
 
-def _fields_of(
-    batches: Iterable[SampleBatch], extract: _Extract, labels_of: Callable[[Series], Mapping[str, str]] = _labels
-) -> Iterator[tuple[RolloutKey, _Field]]:
+def _fields_of(batches: Iterable[SampleBatch], extract: _Extract) -> Iterator[tuple[RolloutKey, _Field]]:
     for batch in batches:
         for series, value in zip(batch.series, batch.values, strict=True):
-            labels = labels_of(series)
+            labels = dict(series.labels)
             field = extract(labels, value)
             if field is not None:
                 yield rollout_key(labels), field
+
+
+def _changed_fields(
+    pairs: Iterable[tuple[SampleBatch, SampleBatch]], extract: _Extract
+) -> Iterator[tuple[RolloutKey, _Field | None, _Field | None]]:
+    """Yield the fields before and after of samples whose value changed, in pairs of batches with the same series."""
+    for former, batch in pairs:
+        for series, former_value, value in zip(batch.series, former.values, batch.values, strict=True):
+            if former_value != value:
+                labels = dict(series.labels)
+                yield rollout_key(labels), extract(labels, former_value), extract(labels, value)
 
 
 def _deprecated_phase(labels: Mapping[str, str], value: float) -> tuple[RolloutKey, str, str]:

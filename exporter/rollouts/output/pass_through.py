@@ -122,7 +122,9 @@ class SeriesFilter(Generic[T]):
         start_times = None if batch.start_times is None else array("d", compress(batch.start_times, passing))
         series = tuple(compress(batch.series, passing)) if same is None else same.filtered.series
         values = array("d", compress(batch.values, passing))
-        return _FilteredBatch(batch, keys, passing, SampleBatch(series, values, start_times, interned=batch.interned))
+        series_keys = array("q", compress(batch.keys, passing))
+        filtered = SampleBatch(series, values, start_times, interned=batch.interned, keys=series_keys)
+        return _FilteredBatch(batch, keys, passing, filtered)
 
 
 def _event_filter(passes_event: Callable[[str, str], bool]) -> SeriesFilter[bool]:

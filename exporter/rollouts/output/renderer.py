@@ -190,27 +190,22 @@ class FamilyRenderer:
 
     def _render(self, key: RolloutKey, rollout: Rollout, previous: RenderedRollout | None) -> RenderedRollout:
         """Render one rollout by every row of the catalogue."""
-        previous_series = _known_series(previous)
-        rollout_labels = tuple(zip(_ROLLOUT_LABELS, key, strict=True))
-        series: list[RolloutSeries] = []
+        keys: list[InfoKey] = []
         values = array("d")
         offsets: list[int] = []
         for row in self._rows:
             # Of a rollout that no controller ever showed nothing else is known.
             samples = row.samples(rollout) if rollout.was_shown or row.name == UNKNOWN else ()
             for label_values, value in samples:
-                extra = self._extra_labels(row, label_values)
-                existing = previous_series.pop((row.name, extra), None) if previous_series else None
-                series.append(existing or RolloutSeries(row.name, rollout_labels, extra))
+                keys.append((row.name, self._extra_labels(row, label_values)))
                 values.append(value)
-            offsets.append(len(series))
+            offsets.append(len(keys))
         if len(self._offset_tuples) > _MAX_SHARED_TUPLES:
             self._offset_tuples.clear()
-        if len(previous_series) > 4 * len(series) + 200:
-            previous_series = {}  # pods come and go: without a limit each update would add its pods' series
         shared_offsets = self._offset_tuples.setdefault(tuple(offsets), tuple(offsets))
+        series, previous_series = _series_of(key, keys, previous)
         return RenderedRollout(
-            rollout, tuple(series), values, shared_offsets, previous_series, starts_block=_starts_block(key)
+            rollout, series, values, shared_offsets, previous_series, starts_block=_starts_block(key)
         )
 
     def _extra_labels(self, row: DerivedFamily, label_values: tuple[str, ...]) -> Labels:
@@ -279,11 +274,25 @@ def _reuse_batch(batch: SampleBatch, previous: Sequence[SampleBatch]) -> SampleB
     return SampleBatch(previous[0].series, batch.values, batch.start_times, interned=True)
 
 
-def _known_series(rendered: RenderedRollout | None) -> dict[InfoKey, RolloutSeries]:
-    """Return the series that were exported of a rollout, now or before, by name and extra labels."""
-    if rendered is None:
-        return {}
-    return rendered.previous_series | {(series.name, series.extra): series for series in rendered.series}
+def _series_of(
+    key: RolloutKey, keys: Sequence[InfoKey], previous: RenderedRollout | None
+) -> tuple[tuple[RolloutSeries, ...], dict[InfoKey, RolloutSeries]]:
+    """Return the series of a rollout by name and extra labels, and those that were exported before, but are not now.
+
+    A series that was exported before is the same object.
+    """
+    if previous is None:
+        former: dict[InfoKey, RolloutSeries] = {}
+    elif [(series.name, series.extra) for series in previous.series] == keys:
+        return previous.series, previous.previous_series
+    else:
+        former = previous.previous_series | {(series.name, series.extra): series for series in previous.series}
+    rollout_labels = tuple(zip(_ROLLOUT_LABELS, key, strict=True))
+    series = tuple(
+        [former.pop(info) if info in former else RolloutSeries(info[0], rollout_labels, info[1]) for info in keys]
+    )
+    # Pods come and go: without a limit each update would add its pods' series.
+    return series, former if len(former) <= 4 * len(series) + 200 else {}
 
 
 def _rollout_of(labels: Labels) -> RolloutKey:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain, compress
 from typing import TYPE_CHECKING
 
-from exporter.metrics import MetricFamily, Source, series_difference
+from exporter.metrics import MetricFamily, Source, batch_difference
 from exporter.rollouts.output.catalogue import DERIVED_BY_NAME
 from exporter.rollouts.output.pass_through import POD_LABELS
 from exporter.rollouts.output.targets import TARGET_FAMILIES
@@ -84,10 +85,10 @@ class StalenessTracker:
         pending = self._pending.get(name, {})
         if not pending and previous == current:
             return ()
-        removed = series_difference(previous, current)
+        removed, added = batch_difference(previous, current), batch_difference(current, previous)
         if not pending and not removed:
             return ()
-        absent_since = _absent_since(pending, removed, series_difference(current, previous), policy.now)
+        absent_since = _absent_since(pending, removed, added, policy.now)
         deferred = {series: since for series, since in absent_since.items() if policy.defers(name, series, since)}
         self._pending.pop(name, None)
         if deferred:
@@ -96,14 +97,28 @@ class StalenessTracker:
 
 
 def _absent_since(
-    pending: Mapping[Series, float], removed: Iterable[Series], added: Sequence[Series], now: float
+    pending: Mapping[Series, float], removed: Iterable[SampleBatch], added: Sequence[SampleBatch], now: float
 ) -> dict[Series, float]:
     """Return since when each absent series is absent; a series with the labels of an added one is not."""
-    absent_since = {series: pending.get(series, now) for series in (*pending, *removed)}
-    for series in added:
+    present_keys = set(chain.from_iterable([batch.keys for batch in added]))
+    # By keys as far as they are known: another leader's page has all series in other batches.
+    gone = chain.from_iterable([_series_without(batch, present_keys) for batch in removed])
+    absent_since = {series: pending.get(series, now) for series in (*pending, *gone)}
+    if present_keys:
+        absent_since = {series: since for series, since in absent_since.items() if series.key not in present_keys}
+    others = [series for batch in added if not batch.keys for series in batch.series] if absent_since else []
+    for series in others:
         absent_since.pop(series, None)
-    if not absent_since or not added:
+    if not absent_since or not others:
         return absent_since
     # Two objects may represent one series, with labels in another order: another leader's page, or a replaced cache.
-    present = {(series.name, frozenset(series.labels)) for series in added}
+    present = {(series.name, frozenset(series.labels)) for series in others}
     return {s: since for s, since in absent_since.items() if (s.name, frozenset(s.labels)) not in present}
+
+
+def _series_without(batch: SampleBatch, present_keys: set[int]) -> Sequence[Series]:
+    """Return the series of a batch without those whose keys are present."""
+    if not batch.keys:
+        return batch.series
+    absent = [key not in present_keys for key in batch.keys]
+    return list(compress(batch.series, absent)) if any(absent) else ()

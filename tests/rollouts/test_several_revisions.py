@@ -151,3 +151,23 @@ def test_a_rollout_that_is_aborted_at_first_sight_is_in_no_first_deploy() -> Non
     watch.see(other)
     watch.see(other, aborted)
     assert in_progress(watch.see(other, changed(aborted, "Progressing", (4, 1, 4, 1)))) == 1.0
+
+
+def test_blue_green_without_revisions_is_back_when_the_stable_replica_set_has_the_updated_pods() -> None:
+    watch, old, new = Watch(), replace(OLD, revision=None), replace(SECOND, revision=None, pod_count=1)
+    watch.see(BLUE_GREEN, (old,))
+    preview = changed(BLUE_GREEN, "Paused", (4, 1, 4, 1), RolloutUpdated=1, NewReplicaSetCreated=1, RolloutPaused=1)
+    assert in_progress(watch.see(preview, (old, new)), "blueGreen") == 1.0
+    snapshot = watch.see(changed(preview, "Progressing", (4, 4, 4, 1), RolloutUpdated=1), (old, new))
+    assert in_progress(snapshot, "blueGreen") == 0.0
+    assert update_results(snapshot) == {"rolled_back": 1}
+
+
+def test_of_two_new_replica_sets_the_one_that_was_left_at_once_is_not_current() -> None:
+    watch, old = Watch(), replace(OLD, revision=None)
+    left, new = (replace(page, revision=None, pod_count=0) for page in (THIRD, SECOND))
+    watch.see(SETTLED, (old,))
+    applied = changed(SETTLED, "Progressing", (4, 0, 4, 0), RolloutUpdated=2, NewReplicaSetCreated=2)
+    watch.see(applied, (old, new, left))
+    snapshot = watch.see(changed(applied, "", (4, 1, 4, 1)), (old, replace(new, pod_count=1), left))
+    assert pods_by_role(snapshot) == {"stable": 4.0, "canary": 1.0}

@@ -59,6 +59,11 @@ FORMER_FAILURES: Final = (
     (5101, "argo-only"),
     (5137, "plain"),
     (5143, "plain"),
+    (5091, "full"),
+    (5122, "full"),
+    (5146, "no-state"),
+    (5198, "no-state"),
+    (5065, "plain"),
     # A weight that left the canary with its last pods.
     (191, "argo-only"),
 )

@@ -162,7 +162,7 @@ def _by_completed_blue_green(evidence: Evidence) -> _Verdict:
         return previous, "phase Completed with pods of two revisions: perhaps before the promotion", NO_EVENTS
     if previous is UpdateState.SETTLED and (deltas is None or not deltas.updates):
         return previous, NOTHING_NEW, NO_EVENTS
-    if _reuses_stable(evidence):
+    if _reuses_stable(evidence) or (previous is UpdateState.SETTLED and not _is_newly_analysed(evidence)):
         return UpdateState.SETTLED, "phase Completed on a former ReplicaSet: back to the stable revision", NO_EVENTS
     return UpdateState.UPDATING, "phase Completed, but no promotion was counted", NO_EVENTS
 
@@ -173,6 +173,13 @@ def _by_promotion_of_blue_green(evidence: Evidence, deltas: EventDeltas) -> _Ver
     if revisions.may_be_promoted_before(evidence.view, evidence.previous, deltas):
         return UpdateState.UNKNOWN, "RolloutUpdated and RolloutCompleted counted, in any order", NO_EVENTS
     return UpdateState.SETTLED, "RolloutCompleted counted", NO_EVENTS
+
+
+def _is_newly_analysed(evidence: Evidence) -> bool:
+    """Return whether AnalysisRuns were counted since the last tick, without which the switch is the promotion."""
+    state, counts = evidence.state, evidence.view.event_counts
+    before = state.event_counts if state is not None and state.process == evidence.view.process else {}
+    return any(reason.startswith("AnalysisRun") and counts[reason] > before.get(reason, 0.0) for reason in counts)
 
 
 def _reuses_stable(evidence: Evidence) -> bool:

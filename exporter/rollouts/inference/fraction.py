@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exporter.rollouts.model import CANARY, CanaryFraction, PodRole, UpdateState
+from exporter.rollouts.model import CANARY, CanaryFraction, PodRole, UpdateState, shared
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,7 +60,7 @@ def _by_weight(update_state: UpdateState, weight: RouterWeight, estimates: Mappi
     return CanaryFraction(0.0, "aborted", "an abort takes the weight off the canary at once", estimates)
 
 
-def _estimates(replicas: ReplicaCounts | None, weight: RouterWeight | None, pod_roles: PodRoles) -> dict[str, float]:
+def _estimates(replicas: ReplicaCounts | None, weight: RouterWeight | None, pod_roles: PodRoles) -> Mapping[str, float]:
     estimates: dict[str, float] = {}
     # What the controller last set on the router, of maxTrafficWeight; nobody measures the traffic itself.
     if weight is not None and weight.is_exact and weight.fraction is not None:
@@ -78,7 +78,7 @@ def _estimates(replicas: ReplicaCounts | None, weight: RouterWeight | None, pod_
             estimates["replicas"] = _ratio(replicas.updated, replicas.desired)
         elif weight is not None and not replicas.total:
             estimates["replicas"] = 0.0  # scaled to 0: the controller sets the canary's weight to 0, too
-    return estimates
+    return shared(estimates)
 
 
 def _ratio(part: float, total: float) -> float:

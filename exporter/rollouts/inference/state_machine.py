@@ -16,6 +16,7 @@ is shown; one that ends within its hold-down does not count.
 from __future__ import annotations
 
 import zlib
+from sys import intern
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.inference.classify import classify_update
@@ -33,6 +34,7 @@ from exporter.rollouts.inference.weight import router_weight
 from exporter.rollouts.model import (
     BLUE_GREEN,
     CANARY,
+    NOTHING,
     ControllerView,
     EventDeltas,
     Observation,
@@ -98,7 +100,7 @@ def advance(
         phases=observe_phase(state.phases, view.phase, context.now, context.hold_down, explained=explained),
         process=view.process,
         event_counts=_consumed_counts(state, view, result.pending),
-        evidence=state.evidence if result.reason is NOTHING_NEW else f"{result.rung}: {result.reason}",
+        evidence=state.evidence if result.reason is NOTHING_NEW else _evidence_text(result),
         hashes=result.hashes,
         # Remembered: the counter that proves a router starts again with each controller process.
         has_router=has_router,
@@ -114,7 +116,8 @@ def advance(
         ),
         abort_ahead=_is_abort_ahead(state, view, deltas, result),
         pending_since=(state.pending_since or context.now) if result.pending else 0.0,
-        pending_counts={reason: count for reason, count in view.event_counts.items() if reason in result.pending},
+        pending_counts={reason: count for reason, count in view.event_counts.items() if reason in result.pending}
+        or NOTHING,
         replicas=view.replicas,
         pods_checksum=checksum,
         pods_newer=_are_pods_newer(state, observation, view, result, checksum),
@@ -135,6 +138,10 @@ def advance(
     )
     advanced, changes = _apply_transitions(updated, transitions, result, update, finished_at or context.now)
     return _with_start(advanced, started_at), changes
+
+
+def _evidence_text(result: Classification) -> str:
+    return intern(f"{result.rung}: {result.reason}")  # of thousands of rollouts, few differ
 
 
 def _with_former_process(interval: IntervalSummary, state: RolloutState, result: Classification) -> IntervalSummary:
@@ -391,7 +398,7 @@ def _first_state(context: TickContext, observation: Observation, view: Controlle
         process=view.process,
         event_counts=view.event_counts,
         update_state=result.update_state,
-        evidence=f"{result.rung}: {result.reason}",
+        evidence=_evidence_text(result),
         update=Update(_update_kind(view, result.hashes, observation, None), None) if is_updating else None,
         hashes=result.hashes,
         has_router=has_router,

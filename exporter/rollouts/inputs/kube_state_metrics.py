@@ -16,7 +16,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from exporter.incremental import FamilyParts, FamilyView, OneToManyIndex
-from exporter.rollouts.model import Pod, ReplicaSet, RolloutKey, Workload
+from exporter.rollouts.model import Pod, ReplicaSet, RolloutKey, Workload, shared
 from exporter.rollouts.replacing import replace
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class WorkloadIndex:
             ready=key in self._ready.values,
             experiment=experiment,
             label_role=self._label_roles.values.get(key, ""),
-            images=self._containers.parts(key),
+            images=shared(self._containers.parts(key)),
         )
 
 

@@ -115,6 +115,7 @@ class FamilyRenderer:
         self._carried_info = {key for key in former if key[0] in exported}
         self._replaced_batches: dict[str, _Batches] = {}
         self._label_tuples: dict[tuple[tuple[str, ...], tuple[str, ...]], Labels] = {}
+        self._label_pairs: dict[tuple[str, str], tuple[str, str]] = {}
         self._offset_tuples: dict[tuple[int, ...], tuple[int, ...]] = {}
         self.replaced: ReplacedInfoSeries = dict(replaced or {})
 
@@ -191,7 +192,7 @@ class FamilyRenderer:
     def _render(self, key: RolloutKey, rollout: Rollout, previous: RenderedRollout | None) -> RenderedRollout:
         """Render one rollout by every row of the catalogue."""
         keys: list[InfoKey] = []
-        values = array("d")
+        values: list[float] = []
         offsets: list[int] = []
         for row in self._rows:
             # Of a rollout that no controller ever showed nothing else is known.
@@ -205,25 +206,28 @@ class FamilyRenderer:
         shared_offsets = self._offset_tuples.setdefault(tuple(offsets), tuple(offsets))
         series, previous_series = _series_of(key, keys, previous)
         return RenderedRollout(
-            rollout, series, values, shared_offsets, previous_series, starts_block=_starts_block(key)
+            rollout, series, array("d", values), shared_offsets, previous_series, starts_block=_starts_block(key)
         )
 
     def _extra_labels(self, row: DerivedFamily, label_values: tuple[str, ...]) -> Labels:
         """Return the labels after those of the rollout, without empty values; equal ones are one object."""
         # Labels of pods and revisions occur once, so sharing them saves nothing.
         if row.identity_labels:
-            return _nonempty_labels(row.labels, label_values)
+            return self._nonempty_labels(row.labels, label_values)
         shared, key = self._label_tuples, (row.labels, label_values)
         extra = shared.get(key)
         if extra is None:
             if len(shared) > _MAX_SHARED_TUPLES:
                 shared.clear()  # rollouts keep the tuples that they use; only later ones share no more with them
-            extra = shared[key] = _nonempty_labels(row.labels, label_values)
+            extra = shared[key] = self._nonempty_labels(row.labels, label_values)
         return extra
 
-
-def _nonempty_labels(names: Sequence[str], values: Sequence[str]) -> Labels:
-    return tuple([pair for pair in zip(names, values, strict=True) if pair[1]])
+    def _nonempty_labels(self, names: Sequence[str], values: Sequence[str]) -> Labels:
+        """Return labels without empty values; equal pairs are one object: roles and images are those of many pods."""
+        shared = self._label_pairs
+        if len(shared) > _MAX_SHARED_TUPLES:
+            shared.clear()
+        return tuple([shared.setdefault(pair, pair) for pair in zip(names, values, strict=True) if pair[1]])
 
 
 def _starts_block(key: RolloutKey) -> bool:

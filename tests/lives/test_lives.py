@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.lives.watch import Judgement
 
 SEEDS: Final = range(200)
-"""Takes 65 s of CPU time; `python -m tests.lives` plays more."""
+"""Takes 80 s of CPU time; `python -m tests.lives` plays more."""
 LIMITS: Final[dict[str, dict[str, float]]] = {
     # Maximum percentages of wrong answers, of what holds now: lives are harder than recordings, since sources fail and
     # much happens at once. The aim are the limits of the recordings, in tests/rollouts/test_accuracy.py.
@@ -25,8 +25,11 @@ LIMITS: Final[dict[str, dict[str, float]]] = {
     "plain": {"phase": 0.05, "progress": 0.8, "fraction": 0.5, "roles": 1.1, "health": 0.0, "alive": 0.0},
     "argo-only": {"phase": 0.05, "progress": 0.3, "fraction": 1.4, "roles": 0.0, "health": 0.0, "alive": 0.0},
 }
-UPDATE_LIMITS: Final = {"full": 1.5, "no-state": 3.5, "plain": 5.0, "argo-only": 5.0}
-"""By how many percent the number of counted updates may differ."""
+UPDATE_LIMITS: Final = {"full": 2.0, "no-state": 3.5, "plain": 5.0, "argo-only": 5.0}
+"""By how many percent the number of counted updates may differ.
+
+What ends in the interval in which its rollout is deleted and created again is not counted.
+"""
 FORMER_FAILURES: Final = (
     (102, "full"),
     (103, "full"),
@@ -59,6 +62,11 @@ FORMER_FAILURES: Final = (
     (5101, "argo-only"),
     (5137, "plain"),
     (5143, "plain"),
+    (5091, "full"),
+    (5122, "full"),
+    (5146, "no-state"),
+    (5198, "no-state"),
+    (5065, "plain"),
     # A weight that left the canary with its last pods.
     (191, "argo-only"),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from random import Random
 from typing import TYPE_CHECKING, Final
 
 from exporter.metrics import Failure, ScrapeResult, Source
@@ -173,16 +174,18 @@ class Judgement:
 
 
 def judge(watched: WatchedLife, variant: str) -> Judgement:
-    """Play a life to a tracker, and to one that restarts before every tick that it can; compare."""
+    """Play a life to a tracker, and to one that restarts before every tick from a random one on; compare."""
     comparer = TruthComparer(watched.truth, pods_only=variant != "full", neighbours=NEIGHBOURS)
-    tracker, restarted, updates = RolloutTracker(POLICY), RolloutTracker(POLICY), ExportedResults()
+    tracker, updates = RolloutTracker(POLICY), ExportedResults()
+    restarted: RolloutTracker | None = None
     comparisons: list[Comparison] = []
     restart_changed: set[str] = set()
-    for tick in watched.ticks[variant]:
-        if not restart_changed and _is_complete(tick, variant):
-            restarted = RolloutTracker(POLICY, after_restart(restarted.state))
+    restart_at = Random(watched.seed).randrange(len(watched.ticks[variant]))
+    for number, tick in enumerate(watched.ticks[variant]):
+        if number >= restart_at and not restart_changed and _is_complete(tick, variant):
+            restarted = RolloutTracker(POLICY, after_restart((restarted or tracker).state))
         snapshot = tracker.process(tick.timestamp, tick.results)
-        if not restart_changed:
+        if restarted is not None and not restart_changed:
             restart_changed = _different(snapshot, restarted.process(tick.timestamp, tick.results))
         comparisons += comparer.compare(tick.timestamp, tick.results, snapshot)
         updates.add(snapshot)

@@ -83,7 +83,8 @@ def test_of_a_new_revision_and_one_taken_up_again_a_pause_shows_which_came_last(
 def test_replica_sets_from_before_the_steps_of_an_update_are_outdated() -> None:
     watch = Watch()
     watch.see(SETTLED, (OLD,))
-    assert in_progress(watch.see(PAUSED, (OLD,))) == 1.0
+    snapshot = watch.see(PAUSED, (OLD,))
+    assert (in_progress(snapshot), pods_by_role(snapshot)) == (1.0, {"stable": 4.0})
 
 
 def test_lower_revision_numbers_after_a_change_of_leader_are_another_rollout_of_the_name() -> None:

@@ -139,6 +139,9 @@ def by_sizes(evidence: Evidence) -> Classification | None:
     ordered = revisions.by_number(workload.replica_sets)
     if ordered:  # the revisions are known, but not the stable one
         is_settled, newest = result.update_state is UpdateState.SETTLED, ordered[-1]
+        before = evidence.hashes
+        if not is_settled and newest.hash == before.current == before.stable and newest.revision == before.number:
+            return result  # the page is from before the update
         hashes = result.hashes if is_settled else RevisionHashes(newest.hash, number=newest.revision or 0)
         return replace(result, hashes=hashes)
     if result.pending:

@@ -54,6 +54,11 @@ FORMER_FAILURES: Final = (
     (1032, "full"),
     (1051, "full"),
     (1076, "full"),
+    # Several revisions between two ticks; an abort that followed a promotion; a step from rest.
+    (5012, "no-state"),
+    (5101, "argo-only"),
+    (5137, "plain"),
+    (5143, "plain"),
     # A weight that left the canary with its last pods.
     (191, "argo-only"),
 )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from exporter.metrics import Source
-from exporter.rollouts.inference.revisions import by_number, hashes_by_size, is_status_behind
+from exporter.rollouts.inference.revisions import by_number, is_status_behind
+from exporter.rollouts.inference.sizes import hashes_by_size
 from exporter.rollouts.inference.transitions import summarize_interval
 from exporter.rollouts.model import (
     ControllerProcess,

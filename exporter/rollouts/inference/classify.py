@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exporter.rollouts.inference import revisions
+from exporter.rollouts.inference import revisions, sizes
 from exporter.rollouts.inference.controller_page import classify_page, sign_of_update
 from exporter.rollouts.inference.evidence import (
     ABORT_EVENTS,
@@ -143,7 +143,13 @@ def by_sizes(evidence: Evidence) -> Classification | None:
         return replace(result, hashes=hashes)
     if result.pending:
         return result
-    hashes = revisions.hashes_by_size(
+    if result.update_state is UpdateState.UPDATING and sizes.is_stable_updated(
+        workload.replica_sets, evidence.view, evidence.hashes, evidence.deltas
+    ):
+        reason = "RolloutUpdated counted, and the stable ReplicaSet has the updated pods"
+        hashes = RevisionHashes(evidence.hashes.stable, evidence.hashes.stable, evidence.hashes.newest_created_at)
+        return Classification(UpdateState.SETTLED, reason, hashes)
+    hashes = sizes.hashes_by_size(
         workload.replica_sets,
         evidence.view,
         result.update_state,
@@ -160,7 +166,10 @@ def by_events(evidence: Evidence) -> Classification:
     if is_aborted_by_user(evidence):
         update_state, reason, pending = UpdateState.ABORTED, "RolloutAborted counted", ABORT_EVENTS
     if pending:
-        return Classification(update_state, reason, evidence.hashes, pending=pending)
+        hashes = evidence.hashes
+        if update_state is UpdateState.UPDATING and hashes.current == hashes.stable:
+            hashes = replace(hashes, current="", number=0)  # of the revision that is about to be promoted
+        return Classification(update_state, reason, hashes, pending=pending)
     hashes = revisions.carry_forward(update_state, evidence.hashes, evidence.deltas)
     return Classification(update_state, reason, hashes)
 

@@ -101,6 +101,8 @@ def sign_of_update(evidence: Evidence) -> str:
     # `spec.paused` pauses without an event.
     if view.phase == "Paused" and deltas is not None and deltas.pauses and not deltas.process_restarted:
         return "RolloutPaused counted"
+    if _has_completed_steps(evidence):
+        return "RolloutStepCompleted counted"
     if view.phase in _MID_UPDATE[previous] and view.replicas.old > 0:
         return f"phase {view.phase} with pods of two revisions"
     before = evidence.replicas_before
@@ -116,6 +118,17 @@ def sign_of_update(evidence: Evidence) -> str:
     return ""
 
 
+def _has_completed_steps(evidence: Evidence) -> bool:
+    """Return whether a settled rollout completed steps since the last tick, which only an update has."""
+    deltas, state = evidence.deltas, evidence.state
+    if state is None or deltas is None or not deltas.completed_steps or deltas.process_restarted:
+        return False
+    is_settled = evidence.previous is UpdateState.SETTLED and not state.promotion_ahead
+    return (
+        is_settled and not (deltas.updates or deltas.completions) and evidence.view.phase in ("Progressing", "Paused")
+    )
+
+
 def _by_completed(evidence: Evidence) -> _Verdict:
     # The controller sets Completed only if the stable revision is the current one.
     deltas = evidence.deltas
@@ -124,7 +137,7 @@ def _by_completed(evidence: Evidence) -> _Verdict:
         and not deltas.process_restarted
         and deltas.updates == 1
         and not deltas.completions
-        and evidence.previous is UpdateState.SETTLED
+        and (evidence.previous is UpdateState.SETTLED or evidence.is_unwritten)
         and not evidence.is_overdue
     ):
         return UpdateState.SETTLED, NOTHING_NEW, REVISION_EVENTS
@@ -149,7 +162,7 @@ def _by_completed_blue_green(evidence: Evidence) -> _Verdict:
         return previous, "phase Completed with pods of two revisions: perhaps before the promotion", NO_EVENTS
     if previous is UpdateState.SETTLED and (deltas is None or not deltas.updates):
         return previous, NOTHING_NEW, NO_EVENTS
-    if _reuses_stable(evidence):
+    if _reuses_stable(evidence) or (previous is UpdateState.SETTLED and not _is_newly_analysed(evidence)):
         return UpdateState.SETTLED, "phase Completed on a former ReplicaSet: back to the stable revision", NO_EVENTS
     return UpdateState.UPDATING, "phase Completed, but no promotion was counted", NO_EVENTS
 
@@ -160,6 +173,13 @@ def _by_promotion_of_blue_green(evidence: Evidence, deltas: EventDeltas) -> _Ver
     if revisions.may_be_promoted_before(evidence.view, evidence.previous, deltas):
         return UpdateState.UNKNOWN, "RolloutUpdated and RolloutCompleted counted, in any order", NO_EVENTS
     return UpdateState.SETTLED, "RolloutCompleted counted", NO_EVENTS
+
+
+def _is_newly_analysed(evidence: Evidence) -> bool:
+    """Return whether AnalysisRuns were counted since the last tick, without which the switch is the promotion."""
+    state, counts = evidence.state, evidence.view.event_counts
+    before = state.event_counts if state is not None and state.process == evidence.view.process else {}
+    return any(reason.startswith("AnalysisRun") and counts[reason] > before.get(reason, 0.0) for reason in counts)
 
 
 def _reuses_stable(evidence: Evidence) -> bool:
@@ -179,9 +199,20 @@ def _by_abort(evidence: Evidence) -> _Verdict:
         return UpdateState.UPDATING, RETRIED, RETRY_EVENTS
     if _aborted_at_rest(previous, view, deltas):
         return previous, "aborted at rest", NO_EVENTS
+    if is_aborted_when_promoted(evidence):
+        return UpdateState.SETTLED, "RolloutCompleted counted, and aborted at rest", NO_EVENTS
     if shows_former_abort(evidence) and not evidence.is_overdue:
         return previous, NOTHING_NEW, REVISION_EVENTS
     return UpdateState.ABORTED, "phase Abort", NO_EVENTS
+
+
+def is_aborted_when_promoted(evidence: Evidence) -> bool:
+    """Return whether the phase Abort is that of a revision that was promoted just before: it has not been retried."""
+    deltas = evidence.deltas
+    if deltas is None or not deltas.completions or deltas.process_restarted or evidence.view.phase != "Abort":
+        return False
+    open_count = deltas.updates - deltas.completions + (evidence.previous is UpdateState.UPDATING)
+    return evidence.previous in (UpdateState.UPDATING, UpdateState.SETTLED) and open_count <= 0
 
 
 def _aborted_at_rest(previous: UpdateState, view: ControllerView, deltas: EventDeltas | None) -> bool:

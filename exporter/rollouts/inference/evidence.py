@@ -74,6 +74,11 @@ class Evidence:
         return since > 0 and self.now - since > PATIENCE
 
     @property
+    def is_reconciling(self) -> bool:
+        """Whether any reconciliation goes on."""
+        return self.reconciling_since is not None and self.reconciling_since <= self.now + GAUGE_PERIOD
+
+    @property
     def is_unwritten(self) -> bool:
         """Whether the reconciliation goes on that counted the newest events: it writes the status at its end."""
         counted_at = self.state.pending_since if self.state is not None and self.state.pending_since else self.now

@@ -20,6 +20,7 @@ from sys import intern
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.inference.classify import classify_update
+from exporter.rollouts.inference.controller_page import is_aborted_when_promoted
 from exporter.rollouts.inference.evidence import NOTHING_NEW, Classification, Evidence
 from exporter.rollouts.inference.revisions import (
     EVENT_FIELDS,
@@ -57,6 +58,8 @@ _HANDOVER: Final = 10.0
 """Seconds for which nobody leads before a standby does, at least: it waits for the end of the lease, of 15 s."""
 _ABORT_EVENT_COUNT: Final = 2
 """How often RolloutAborted is counted at most for one abort: twice for one by a deadline (progressDeadlineAbort)."""
+_NOT_AT_REST: Final = (UpdateState.UPDATING, UpdateState.ABORTED)
+"""States of a rollout that has a stable revision."""
 _OF_LEADERS: Final = ("phases", "replicas", "event_counts", "pending_since", "pending_counts")
 """Fields of a state that only a leader's page changes."""
 _CLOCK_SKEW: Final = 5.0
@@ -80,6 +83,8 @@ def advance(
     # A revision that is neither counted nor proven by hashes waits: counting it now and at RolloutUpdated would be two.
     hashes = result.hashes if result.from_hashes or not is_ahead else state.hashes
     effective_deltas = _without(deltas, result.pending)
+    if result.update_state is UpdateState.SETTLED and is_aborted_when_promoted(evidence):
+        effective_deltas = replace(effective_deltas, aborts=0)
     interval = summarize_interval(state.hashes, hashes, effective_deltas)
     if deltas.process_restarted and not result.from_hashes:
         interval = _with_former_process(interval, state, result)
@@ -87,6 +92,7 @@ def advance(
     was_paused = state.phases.phase == "Paused" and state.update_state is UpdateState.UPDATING
     explained = deltas.explains_phase_change
     has_news = deltas.has_transition or deltas.process_restarted
+    is_updated = result.update_state in _NOT_AT_REST
     has_router = state.has_router or _has_router(view, observation)
     checksum = _pods_checksum(observation)
     updated = replace(
@@ -100,7 +106,7 @@ def advance(
         has_router=has_router,
         strategy=view.strategy,
         had_revision=state.had_revision or _has_revision(view),
-        had_promotion=state.had_promotion or deltas.has_steps or _has_promotion(state, view),
+        had_promotion=state.had_promotion or is_updated or deltas.has_steps or _has_promotion(state, view),
         last_event_at=context.now if has_news and not result.from_hashes else state.last_event_at,
         ahead_of_counters=(
             result.from_hashes and (is_ahead or numbered_ahead(state.hashes, result.hashes, effective_deltas))
@@ -123,10 +129,12 @@ def advance(
     started_at, finished_at = _shown_times(observation, context.now)
     if not transitions and state.update_state is result.update_state:
         return _with_start(updated, started_at), ()
+    # From the stable revision, one RolloutUpdated can only lead away.
+    is_away = state.update_state is UpdateState.SETTLED and effective_deltas.updates == 1
     update = Update(
         _update_kind(view, result.hashes, observation, deltas),
         context.now,
-        reuses_replica_set=effective_deltas.new_replica_sets < effective_deltas.updates,
+        reuses_replica_set=effective_deltas.new_replica_sets < effective_deltas.updates and not is_away,
     )
     advanced, changes = _apply_transitions(updated, transitions, result, update, finished_at or context.now)
     return _with_start(advanced, started_at), changes
@@ -307,7 +315,18 @@ def _without(deltas: EventDeltas, pending: Collection[str]) -> EventDeltas:
 def _is_reborn(state: RolloutState, observation: Observation, deltas: EventDeltas) -> bool:
     """Return whether the rollout was deleted and created again under the same name."""
     uid = observation.status.uid if observation.status is not None else ""
+    # The counters of another process do not show what was deleted before it led.
+    if deltas.process_restarted and _has_lost_revisions(state.hashes, observation):
+        return True
     return bool(deltas.deletions and not deltas.process_restarted) or bool(uid and state.uid and uid != state.uid)
+
+
+def _has_lost_revisions(hashes: RevisionHashes, observation: Observation) -> bool:
+    """Return whether the ReplicaSets are another object's: the stable one stays, and revision numbers only grow."""
+    replica_sets = observation.replica_sets
+    if not hashes.stable or not replica_sets or not {hashes.stable, hashes.current}.isdisjoint(replica_sets):
+        return False
+    return max(replica_set.revision or 0 for replica_set in replica_sets.values()) < hashes.number
 
 
 def _reborn_state(
@@ -386,7 +405,7 @@ def _first_state(context: TickContext, observation: Observation, view: Controlle
         strategy=view.strategy,
         had_revision=not observation.first_deploy or _has_revision(view) or bool(result.hashes.current),
         had_promotion=_has_promotion(None, view)
-        or is_updating
+        or result.update_state in _NOT_AT_REST
         or not (observation.first_deploy or _is_in_first_deploy(observation, view)),
         ahead_of_counters=is_updating and result.from_hashes and _shows_no_update(view),
         replicas=view.replicas,

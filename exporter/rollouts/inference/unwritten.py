@@ -16,11 +16,11 @@ from exporter.rollouts.inference.evidence import (
     PROMOTION_EVENTS,
     REVISION_EVENTS,
 )
-from exporter.rollouts.model import BLUE_GREEN, CANARY, UpdateState
+from exporter.rollouts.model import BLUE_GREEN, CANARY, RevisionHashes, UpdateState
 
 if TYPE_CHECKING:
     from exporter.rollouts.inference.evidence import Evidence
-    from exporter.rollouts.model import EventDeltas, ReplicaSet, RevisionHashes
+    from exporter.rollouts.model import EventDeltas, ReplicaSet
 
 _FAILURE_EVENTS: Final = frozenset({"AnalysisRunFailed", "AnalysisRunError", "AnalysisRunInconclusive"})
 """Events after which the controller aborts an update by itself."""
@@ -35,14 +35,24 @@ def is_aborted_by_user(evidence: Evidence) -> bool:
     view, deltas, state = evidence.view, evidence.deltas, evidence.state
     if deltas is None or deltas.aborts != 1 or state is None or evidence.is_overdue or view.phase == "Abort":
         return False
-    if evidence.previous not in (UpdateState.UPDATING, UpdateState.ABORTED) or deltas.updates or deltas.completions:
+    if deltas.completions or not _is_abort_of_update(evidence, deltas):
         return False
     # What the controller has written since would show the abort, or that it was retried.
     has_changed = (view.phase, view.replicas) != (state.phases.phase, state.replicas) or deltas.process_restarted
     has_changed = has_changed or deltas.has_steps
-    is_written = has_changed and not evidence.is_unwritten
+    # Events of earlier ticks may be pending, whose reconciliation is over.
+    is_running = "RolloutAborted" not in state.pending_counts and evidence.is_reconciling
+    is_written = has_changed and not (evidence.is_unwritten or is_running)
     grown = (reason for reason, count in view.event_counts.items() if count > state.event_counts.get(reason, 0.0))
     return not is_written and not _FAILURE_EVENTS.intersection(grown)
+
+
+def _is_abort_of_update(evidence: Evidence, deltas: EventDeltas) -> bool:
+    """Return whether an update was under way when an abort was counted: shown, or counted at an earlier tick."""
+    pending = evidence.state.pending_counts.get("RolloutUpdated") if evidence.state is not None else None
+    if pending is not None:
+        return evidence.view.event_counts.get("RolloutUpdated") == pending and deltas.updates == 1
+    return evidence.previous in (UpdateState.UPDATING, UpdateState.ABORTED) and not deltas.updates
 
 
 def awaits_promotion(evidence: Evidence) -> bool:
@@ -58,7 +68,9 @@ def awaits_promotion(evidence: Evidence) -> bool:
     # The status that shows a promotion shows the phase Completed, too, if all is ready; blueGreen has it before.
     is_new_phase = state is None or state.phases.phase != "Completed"
     is_before_switch = not is_new_phase or revisions.is_analysed(view)
-    return view.phase != "Completed" or (view.strategy == BLUE_GREEN and is_before_switch)
+    # The former ReplicaSet of blueGreen keeps its pods until the promotion is written.
+    has_old_pods = view.replicas is None or view.replicas.old > 0
+    return view.phase != "Completed" or (view.strategy == BLUE_GREEN and is_before_switch and has_old_pods)
 
 
 def awaits_revision(evidence: Evidence, deltas: EventDeltas) -> bool:
@@ -129,11 +141,14 @@ def _has_left_stable(evidence: Evidence, hashes: RevisionHashes) -> bool:
 def is_before_written(evidence: Evidence, pending: frozenset[str]) -> bool:
     """Return whether hashes without the `pending` events are from before a status that the controller's page shows.
 
-    An aborted rollout leaves the phase Abort with the status of its next revision.
+    An aborted rollout leaves the phase Abort with the status of its next revision. Of a settled one the steps begin
+    after that is written.
     """
     deltas, phase = evidence.deltas, evidence.view.phase
+    if deltas is None or deltas.updates != 1 or not pending >= REVISION_EVENTS:
+        return False
     has_left = evidence.previous is UpdateState.ABORTED and phase not in ("Abort", "InvalidSpec")
-    return has_left and deltas is not None and deltas.updates == 1 and pending >= REVISION_EVENTS
+    return has_left or (evidence.previous is UpdateState.SETTLED and deltas.has_steps)
 
 
 def _is_same_number(hashes: RevisionHashes, previous: RevisionHashes, deltas: EventDeltas) -> bool:
@@ -150,15 +165,27 @@ def is_newest_unwritten(evidence: Evidence, ordered: list[ReplicaSet]) -> bool:
     """
     if evidence.is_overdue or len(ordered) == 1:
         return False
+    updates = evidence.deltas.updates if evidence.deltas is not None else 0.0
     is_written = _is_creation_over(evidence, ordered)
     if is_written is not None:
-        return not is_written and evidence.hashes.current == ordered[-2].hash
+        return not is_written and (evidence.hashes.current == ordered[-2].hash or updates > 1)
+    # Not even counted, where the one before it is.
+    if (
+        updates
+        and evidence.deltas is not None
+        and revisions.numbered_ahead(evidence.hashes, _newest(ordered), evidence.deltas)
+    ):
+        return True
     return (
         revisions.is_status_behind(ordered, evidence.hashes.current, evidence.view, evidence.replicas_before)
         or shows_former_abort(evidence)
         or _is_next_uncounted(evidence, ordered)
         or _shows_former_promotion(evidence, ordered)
     )
+
+
+def _newest(ordered: list[ReplicaSet]) -> RevisionHashes:
+    return RevisionHashes(ordered[-1].hash, number=ordered[-1].revision or 0)
 
 
 def _is_creation_over(evidence: Evidence, ordered: list[ReplicaSet]) -> bool | None:

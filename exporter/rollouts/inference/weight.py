@@ -99,9 +99,11 @@ def _in_update(
         return estimate
     grown = deltas.weight_updates if deltas is not None else 0.0
     if deltas is not None and (deltas.updates > 0 or evidence.previous in _NOT_UPDATING):
+        # With dynamicStableScale the former weight stays until the stable pods are back.
+        is_held = before.is_dynamic and evidence.previous is UpdateState.UPDATING and not deltas.weight_updates
         if deltas.updates > 0:
             grown = max(grown - 1, 0.0)  # the first event of a revision sets its weight to 0
-        before = RouterWeight(0.0)
+        before = before if is_held else RouterWeight(0.0)
     elif deltas is not None and before.fraction == 0.0 and not (replicas.updated or deltas.completed_steps):
         grown = max(grown - 1, 0.0)  # the same, counted later than the revision
     spare_steps = before.spare_steps + _spare_steps(evidence, deltas, grown)

@@ -2,36 +2,44 @@
 
 Each call of zlib releases the interpreter's lock for some microseconds. A thread that waits for the lock is woken,
 finds it taken again, and starts to wait anew; it insists on the lock only after 5 ms without this. So a thread that
-packs or unpacks many texts in a row could hold up the event loop for tenths of a second. It pauses every few calls.
+packs or unpacks many texts in a row could hold up the event loop for tenths of a second. It pauses now and then.
 """
 
 from __future__ import annotations
 
-from itertools import count
-from time import sleep
+from time import monotonic, sleep
 from typing import Final
 
 from isal import isal_zlib
 
-CALLS_BETWEEN_PAUSES: Final = 32
-"""With what is computed between two calls, about 5 ms: as long as Python lets a thread wait for the lock otherwise."""
+SECONDS_BETWEEN_PAUSES: Final = 0.005
+"""As long as Python lets a thread wait for the lock otherwise."""
 _PAUSE_SECONDS: Final = 1e-6
 """Linux makes 60 µs of it, enough to wake the other thread. A pause of 0 may return before that is awake."""
-_calls: Final = count(1)
+
+
+class _Pauses:
+    """Pauses of all threads together; a call more or less in between does not matter, so there is no lock."""
+
+    def __init__(self) -> None:
+        self._due = 0.0
+
+    def pause_if_due(self) -> None:
+        if monotonic() >= self._due:
+            sleep(_PAUSE_SECONDS)
+            self._due = monotonic() + SECONDS_BETWEEN_PAUSES
+
+
+_pauses: Final = _Pauses()
 
 
 def pack(content: bytes) -> bytes:
     """Compress bytes, to about a tenth if they are texts of series or encoded points."""
-    _pause_sometimes()
+    _pauses.pause_if_due()
     return isal_zlib.compress(content, 1)
 
 
 def unpack(packed: bytes) -> bytes:
     """Return the bytes that were packed."""
-    _pause_sometimes()
+    _pauses.pause_if_due()
     return isal_zlib.decompress(packed)
-
-
-def _pause_sometimes() -> None:
-    if not next(_calls) % CALLS_BETWEEN_PAUSES:
-        sleep(_PAUSE_SECONDS)

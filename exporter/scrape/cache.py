@@ -68,9 +68,18 @@ def unescape(text: str, *, quoted: bool = True) -> str:
 
 
 class ScrapedSeries(Series):
-    """A series that holds its text on the page instead of its labels, which takes less memory."""
+    """A series that holds its text on the page instead of its name and labels, which takes less memory."""
 
     __slots__ = ()
+
+    def __init__(self, text: bytes) -> None:
+        self._labels = text
+
+    @property
+    def name(self) -> str:  # type: ignore[override] # read at each call, and seldom
+        """The name of its samples."""
+        text: bytes = self._labels
+        return text.partition(b"{")[0].strip().decode()
 
     @property
     def exposition(self) -> str:
@@ -87,13 +96,14 @@ class ScrapedSeries(Series):
     @property
     def labels(self) -> Labels:
         """All labels, parsed at each call."""
-        text = self.exposition
+        text = self._labels.decode()
         pieces = text.split('"')
-        names, values = _frame_labels('""'.join(pieces[::2])), pieces[1::2]
+        frame, values = '""'.join(pieces[::2]), pieces[1::2]
+        names = _frame_labels(frame)
         if "\\" in text or "" in values or "__name__" in names:
             return _parse_labels(_find_labels(text))
-        # Labels are parsed at each access, so `_shared` is called for each value only if the longest one is long.
-        share = intern if len(max(values, key=len, default="")) <= _MAX_INTERNED_LENGTH else _shared
+        # Nearly always all values together are short. A call of `_shared` for each would take as long as all the rest.
+        share = intern if len(text) - len(frame) <= _MAX_INTERNED_LENGTH else _shared
         return tuple(zip(names, map(share, values), strict=True))
 
 
@@ -117,8 +127,7 @@ class PackedSeries(Sequence[Series]):
         # Regular lines only: the parser makes packed series of what has the form `<series> <value>`. Not splitlines,
         # since a label may hold a carriage return.
         for line in filter(None, unpack(self._packed).split(b"\n")):
-            text = line[: line.rindex(b" ")]
-            yield ScrapedSeries(text.partition(b"{")[0].strip().decode(), text)
+            yield ScrapedSeries(line[: line.rindex(b" ")])
 
     @overload
     def __getitem__(self, index: int) -> Series: ...
@@ -176,12 +185,12 @@ class SeriesCache:
         if name is None or has_escape or not is_closed or not text.isascii():
             return self._intern_by_grammar(text, frame)
         if not self.retained:
-            return ScrapedSeries(name, text)
+            return ScrapedSeries(text)
         if self._by_canonical_text or not all(pieces[1::2]):
             return self._intern_by_grammar(text, frame)
         series = self._by_text.get(text)
         if series is None:
-            series = self._by_text[text] = ScrapedSeries(name, text)
+            series = self._by_text[text] = ScrapedSeries(text)
         return series
 
     def _intern_by_grammar(self, text: bytes, frame: bytes) -> Series | None:
@@ -199,10 +208,10 @@ class SeriesCache:
         if is_usable and len(self._frames) < _MAX_FRAMES:
             self._frames[frame] = name
         if not self.retained:
-            return ScrapedSeries(name, text)
+            return ScrapedSeries(text)
         series = self._by_text.get(canonical.encode()) or self._find_by_canonical_text(canonical)
         if series is None:
-            series = ScrapedSeries(name, text)
+            series = ScrapedSeries(text)
             if canonical is not decoded:
                 self._by_canonical_text[hash(canonical)] = series
         self._by_text[text] = series

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from exporter.scrape.cache import PackedSeries
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Sequence
 
     from exporter.metrics import SampleBatch, Series
@@ -104,7 +105,7 @@ class PreviousBatches:
         self._count_miss(text, pos)
         return -1
 
-    def same_series(self, keys: Sequence[int]) -> SampleBatch | None:
+    def same_series(self, keys: array[int]) -> SampleBatch | None:
         """Return a neighbouring batch of the series with these keys: only values have changed."""
         return next((batch for batch in self._neighbours if batch.keys == keys), None)
 

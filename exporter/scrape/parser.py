@@ -15,7 +15,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.metrics import MetricFamily, MetricType, SampleBatch, may_repeat, merge_batches
+from exporter.metrics import NO_KEYS, MetricFamily, MetricType, SampleBatch, may_repeat, merge_batches
 from exporter.scrape.cache import SERIES_PATTERN, LineError, PackedSeries, ScrapeCache, SeriesCache, unescape
 from exporter.scrape.diff import BATCH_BYTES, PreviousBatches, next_comment, split_point
 
@@ -359,13 +359,13 @@ class ExpositionParser:
 
     def _series_of(
         self, builder: FamilyBuilder, part: bytes, texts: Sequence[bytes]
-    ) -> tuple[Sequence[Series], Sequence[int]]:
+    ) -> tuple[Sequence[Series], array[int]]:
         """Return the series of a slice with their keys: those of the previous page, if only values have changed.
 
         Only series that are retained have keys. Raises LineError.
         """
         cache, previous_batches = self._series_cache(builder), builder.previous_batches
-        keys = array("q", map(hash, texts)) if cache.retained else array("q")
+        keys = array("q", map(hash, texts)) if cache.retained else NO_KEYS
         same = previous_batches.same_series(keys) if previous_batches is not None and keys else None
         if same is not None:
             return same.series, same.keys
@@ -375,7 +375,7 @@ class ExpositionParser:
         if None in series:
             raise LineError("wrong_family")
         if not cache.retained:
-            return PackedSeries(part, texts), ()
+            return PackedSeries(part, texts), NO_KEYS
         interned: tuple[Any, ...] = tuple(series)
         same = previous_batches.same_column(interned) if previous_batches is not None else None
         return (interned, array("q", [item.key for item in interned])) if same is None else (same.series, same.keys)

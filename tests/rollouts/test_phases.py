@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.rollouts.inference.state_machine import observe_phase
+from exporter.rollouts.inference.phases import observe_phase
 from exporter.rollouts.model import PhaseHistory
 from exporter.rollouts.tracker import RolloutTracker
 from exporter.service.wiring import tracking_policy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
     from exporter.metrics import MetricFamily
 
 CACHE = ScrapeCache()
-GROUPS = st.lists(st.lists(st.integers(0, 12), min_size=1, max_size=3, unique=True), max_size=4)
+GROUPS = st.lists(st.lists(st.integers(0, 60), min_size=1, max_size=12, unique=True), max_size=4)
 
 
 def batch(keys: list[int]) -> SampleBatch:
-    return SampleBatch([object()] * len(keys), [0.0] * len(keys), keys=keys)  # type: ignore[list-item] # not read
+    return SampleBatch([object()] * len(keys), [0.0] * len(keys), keys=array("q", keys))  # type: ignore[list-item] # not read
 
 
 @given(GROUPS, GROUPS, st.sets(st.integers(0, 3)))

@@ -28,6 +28,8 @@ ReplacedInfoSeries = dict[InfoKey, float]
 """Info series that are exported as 0, each with the time (Unix seconds) at which that ends."""
 _MAX_SHARED_TUPLES: Final = 10_000
 """Equal tuples are stored once for all rollouts; label values may be unlimited, so the tables are not."""
+_MAX_SHARED_PAIRS: Final = 1_000
+"""The same of pairs of labels: fewer, since the names of pods are among them, which come and go."""
 _ROLLOUT_LABELS: Final = ("namespace", "name")
 """The labels of every series of a rollout, which come first."""
 _BLOCK_ROLLOUTS: Final = 32
@@ -225,7 +227,7 @@ class FamilyRenderer:
     def _nonempty_labels(self, names: Sequence[str], values: Sequence[str]) -> Labels:
         """Return labels without empty values; equal pairs are one object: roles and images are those of many pods."""
         shared = self._label_pairs
-        if len(shared) > _MAX_SHARED_TUPLES:
+        if len(shared) > _MAX_SHARED_PAIRS:
             shared.clear()
         return tuple([shared.setdefault(pair, pair) for pair in zip(names, values, strict=True) if pair[1]])
 

@@ -172,3 +172,33 @@ def test_of_two_new_replica_sets_the_one_that_was_left_at_once_is_not_current() 
     watch.see(applied, (old, new, left))
     snapshot = watch.see(changed(applied, "", (4, 1, 4, 1)), (old, replace(new, pod_count=1), left))
     assert pods_by_role(snapshot) == {"stable": 4.0, "canary": 1.0}
+
+
+def test_of_two_revisions_the_one_that_is_not_written_yet_is_counted_once_and_can_be_aborted() -> None:
+    watch, work = Watch(), WorkQueue(3.0, in_work=1)
+    watch.see(SETTLED, (OLD,), WorkQueue())
+    watch.see(PAUSED, (OLD, SECOND), WorkQueue())
+    counted = changed(PAUSED, "Progressing", RolloutUpdated=2, NewReplicaSetCreated=2)
+    pods = (
+        OLD,
+        replace(SECOND, pod_count=0),
+        PageReplicaSet("third", 3, 1, 40.0),
+        PageReplicaSet("fourth", 4, 0, 42.0),
+    )
+    assert update_results(watch.see(counted, pods, work)) == {"superseded": 1}
+    snapshot = watch.see(changed(counted, "", (4, 0, 4, 1), RolloutAborted=1), pods, WorkQueue(1.0, in_work=1))
+    assert (in_progress(snapshot), update_results(snapshot)) == (0.0, {"superseded": 2, "aborted": 1})
+
+
+def test_the_stable_revision_stays_known_while_two_revisions_follow_an_abort() -> None:
+    watch, second = Watch(), replace(SECOND, pod_count=0)
+    watch.see(SETTLED, (OLD,), WorkQueue())
+    watch.see(PAUSED, (OLD, SECOND), WorkQueue())
+    aborted = changed(PAUSED, "Abort", (4, 0, 4, 0), RolloutAborted=1)
+    watch.see(aborted, (OLD, second), WorkQueue())
+    third, fourth = PageReplicaSet("third", 3, 1, 52.0), PageReplicaSet("fourth", 4, 0, 70.0)
+    replaced = changed(aborted, RolloutUpdated=1, NewReplicaSetCreated=1)
+    watch.see(replaced, (OLD, second, third), WorkQueue())
+    again = changed(replaced, "Progressing", RolloutUpdated=1, NewReplicaSetCreated=1)
+    snapshot = watch.see(again, (OLD, second, third, fourth), WorkQueue(5.0, in_work=1))
+    assert (in_progress(snapshot), pods_by_role(snapshot)["stable"]) == (1.0, 4.0)

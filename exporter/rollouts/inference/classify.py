@@ -18,6 +18,7 @@ from exporter.rollouts.inference.evidence import (
     PROMOTION_EVENTS,
     RETRIED,
     RETRY_EVENTS,
+    REVISION_EVENTS,
     Classification,
 )
 from exporter.rollouts.inference.unwritten import (
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exporter.rollouts.inference.evidence import Evidence
-    from exporter.rollouts.model import Observation
+    from exporter.rollouts.model import Observation, ReplicaSet
 
 
 def classify_update(evidence: Evidence) -> Classification:
@@ -122,12 +123,20 @@ def by_revisions(evidence: Evidence) -> Classification | None:
     )
     if not hashes.stable or not hashes.current:
         return None
-    if is_aborted_by_user(evidence) and hashes.current == evidence.hashes.current != hashes.stable:
+    is_of_abort = hashes.current == evidence.hashes.current or (deltas is not None and deltas.updates > 0)
+    if is_of_abort and hashes.current != hashes.stable and is_aborted_by_user(evidence):
         reason = "RolloutAborted counted, and the current revision is not the stable one"
         return Classification(UpdateState.ABORTED, reason, hashes, from_hashes=True, pending=ABORT_EVENTS)
     if hashes.current != hashes.stable and is_retried(evidence):
         return Classification(UpdateState.UPDATING, RETRIED, hashes, from_hashes=True, pending=RETRY_EVENTS)
-    return _by_hashes(evidence, hashes, aborted=view.phase == "Abort")
+    result = _by_hashes(evidence, hashes, aborted=view.phase == "Abort")
+    # The status shows all but the newest of the counted revisions.
+    is_next_pending = (
+        is_behind and deltas is not None and deltas.updates > 1 and hashes.number > evidence.hashes.number > 0
+    )
+    if result is not None and is_next_pending and not result.pending:
+        return replace(result, pending=REVISION_EVENTS)
+    return result
 
 
 def by_sizes(evidence: Evidence) -> Classification | None:
@@ -138,12 +147,7 @@ def by_sizes(evidence: Evidence) -> Classification | None:
     result = by_events(evidence)
     ordered = revisions.by_number(workload.replica_sets)
     if ordered:  # the revisions are known, but not the stable one
-        is_settled, newest = result.update_state is UpdateState.SETTLED, ordered[-1]
-        before = evidence.hashes
-        if not is_settled and newest.hash == before.current == before.stable and newest.revision == before.number:
-            return result  # the page is from before the update
-        hashes = result.hashes if is_settled else RevisionHashes(newest.hash, number=newest.revision or 0)
-        return replace(result, hashes=hashes)
+        return _by_newest(evidence, ordered, result)
     if result.pending:
         return result
     if result.update_state is UpdateState.UPDATING and sizes.is_stable_updated(
@@ -161,6 +165,19 @@ def by_sizes(evidence: Evidence) -> Classification | None:
         evidence.replicas_before,
     )
     return replace(result, hashes=hashes)
+
+
+def _by_newest(evidence: Evidence, ordered: list[ReplicaSet], result: Classification) -> Classification:
+    """Return a classification by the controller's page with the newest revision as the current one."""
+    newest, before, stable = ordered[-1], evidence.hashes, result.hashes.stable
+    if result.update_state is UpdateState.SETTLED:
+        return result
+    if newest.hash == before.current == before.stable and newest.revision == before.number:
+        return result  # the page is from before the update
+    has_pods = any(replica_set.hash == stable and replica_set.desired for replica_set in ordered)
+    # A page that shows no newer revision than before may be from before a promotion, too.
+    stable = stable if has_pods and (newest.revision or 0) > before.number else ""
+    return replace(result, hashes=RevisionHashes(newest.hash, stable, number=newest.revision or 0))
 
 
 def by_events(evidence: Evidence) -> Classification:

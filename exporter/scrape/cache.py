@@ -75,6 +75,9 @@ class ScrapedSeries(Series):
     def __init__(self, text: bytes) -> None:
         self._labels = text
 
+    def __reduce__(self) -> tuple[type[ScrapedSeries], tuple[bytes]]:
+        return ScrapedSeries, (self._labels,)
+
     @property
     def name(self) -> str:  # type: ignore[override] # read at each call, and seldom
         """The name of its samples."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from array import array
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from exporter.metrics import SampleBatch, may_repeat
 from exporter.rollouts.output.staleness import AbsencePolicy, StalenessTracker
-from exporter.scrape.cache import ScrapeCache
+from exporter.scrape.cache import ScrapeCache, ScrapedSeries
 from exporter.scrape.parser import ExpositionParser
 from tests.scrape.parsing import always_selected
 
@@ -80,3 +81,9 @@ def test_a_column_of_series_is_the_same_object_while_only_values_change() -> Non
     assert first.batches[0] is not second.batches[0]
     assert first.batches[0].series is second.batches[0].series
     assert second.batches[0].series is not third.batches[0].series
+
+
+def test_a_series_of_a_page_is_the_same_in_another_process() -> None:
+    series = ScrapedSeries(b'x_total{a="1",b="2"}')
+    copied = pickle.loads(pickle.dumps(series))
+    assert (copied.name, copied.labels, copied.key) == (series.name, series.labels, series.key)

@@ -121,8 +121,16 @@ def _written(content: bytes, changes: Iterable[Change]) -> bytes:
 
 
 def read_files(directory: Path) -> dict[str, bytes]:
-    """Return the contents of the files of a directory."""
-    return {path.name: path.read_bytes() for path in directory.iterdir() if path.is_file()}
+    """Return the contents of the files of a directory, all from after the last of them was removed.
+
+    A connection of a read that timed out may be the last one to close: it writes the WAL into the database then, and
+    removes it.
+    """
+    while True:
+        try:
+            return {path.name: path.read_bytes() for path in directory.iterdir() if path.is_file()}
+        except FileNotFoundError:
+            continue
 
 
 def write_files(directory: Path, contents: Mapping[str, bytes]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.metrics import MetricFamily, MetricType, family_from_samples
+from exporter.metrics import MetricFamily, MetricType, SampleBatch, family_from_samples
 from exporter.otlp.encode.encoder import Encoder, SampleCounts
 from exporter.otlp.encode.protobuf import Identity
 
@@ -112,6 +112,20 @@ def test_histograms_with_scattered_lines_are_grouped() -> None:
     for _ in range(3):
         (request,) = encoder.requests(snapshot(family_from_samples("h", MetricType.HISTOGRAM, "", rows)))
         (metric,) = metrics(request)
+        assert [attributes(point)["name"] for point in points(metric)] == ["a", "b"]
+        assert [list(point.bucket_counts) for point in points(metric)] == [[1, 2, 4]] * 2
+    assert encoder.skipped.total() == 0
+
+
+@pytest.mark.parametrize("split", range(1, 10))
+def test_a_histogram_whose_lines_are_in_two_batches_is_one_point(split: int) -> None:
+    both = merged(*(histogram("h", BUCKETS, ENDS, name=name) for name in "ab"))
+    parts = (slice(None, split), slice(split, None))
+    batches = [SampleBatch(tuple(both.series)[part], list(both.values)[part]) for part in parts]
+    encoder = Encoder(IDENTITY)
+    for _ in range(2):
+        family = MetricFamily.from_batches("h", MetricType.HISTOGRAM, "", batches)
+        (metric,) = metrics(*encoder.requests(snapshot(family)))
         assert [attributes(point)["name"] for point in points(metric)] == ["a", "b"]
         assert [list(point.bucket_counts) for point in points(metric)] == [[1, 2, 4]] * 2
     assert encoder.skipped.total() == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice, takewhile
+from itertools import groupby
 from math import inf, isnan, nan
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from exporter import metrics
 from exporter.incremental import GenerationalCache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from exporter.metrics import Labels, MetricFamily, Series
 
@@ -46,16 +46,21 @@ class BoundLabel:
 class GroupLayout:
     """Which series of a group are bounds (finite, in ascending order), sum and count, by position.
 
-    `width` is the number of series, `ignored` how many of them repeat another or belong to no field of a point.
+    `members` are all of them, `ignored` is how many repeat another or belong to no field of a point.
     """
 
-    width: int
+    members: tuple[_Member, ...]
     bounds: tuple[float, ...]
     bound_positions: tuple[int, ...]
     sum_position: int | None
     count_position: int | None
     ignored: int
     invalid_bounds: bool
+
+    @property
+    def width(self) -> int:
+        """The number of series."""
+        return len(self.members)
 
     @property
     def used(self) -> int:
@@ -72,13 +77,13 @@ class PointGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class _CachedGroups:
-    columns: Sequence[Sequence[Series]]
+class _ColumnGroups:
+    column: Sequence[Series]
     groups: Sequence[PointGroup]
 
 
 class PointGroups:
-    """Finds the groups of families, and caches them by the columns of series of their batches.
+    """Finds the groups of families, and caches those of each batch by its column of series.
 
     A family whose groups are not consecutive is reordered first: rare, since client libraries write a point's series
     together.
@@ -87,53 +92,62 @@ class PointGroups:
     def __init__(self, bound_label: BoundLabel, encode_attributes: Callable[[Labels], bytes]) -> None:
         self._bound_label = bound_label
         self._encode_attributes = encode_attributes
-        # By the ids of the columns. The entry holds these, so that no id is reused.
-        self._groups: GenerationalCache[tuple[int, ...], _CachedGroups] = GenerationalCache()
+        # By the id of the column. The entry holds it, so that no id is reused.
+        self._columns: GenerationalCache[int, _ColumnGroups] = GenerationalCache()
         self._layouts: GenerationalCache[tuple[str, tuple[_Member, ...]], GroupLayout] = GenerationalCache()
 
     def group(self, family: MetricFamily) -> tuple[MetricFamily, Sequence[PointGroup]]:
         """Return a family and its groups, reordered if a group is not consecutive."""
-        columns = tuple([batch.series for batch in family.batches])
-        key = tuple(map(id, columns))
-        cached = self._groups.get(key)
-        if cached is None:
-            cached = self._groups.put(key, _CachedGroups(columns, self._split(family)))
-        if len({group.attribute_bytes for group in cached.groups}) == len(cached.groups):
-            return family, cached.groups
+        groups: list[PointGroup] = []
+        for batch in family.batches:
+            self._append(groups, family.name, self._groups_of(family.name, batch.series))
+        if len({group.attribute_bytes for group in groups}) == len(groups):
+            return family, groups
         point_labels = [self._point_labels(series.labels) for series in family.series]
         family = metrics.reorder(family, sorted(range(len(point_labels)), key=point_labels.__getitem__))
-        return family, self._split(family)
+        return family, self._read_groups(family.name, family.series)
 
     def end_cycle(self) -> None:
         """End a cycle: evict what was not used recently."""
-        self._groups.end_cycle()
+        self._columns.end_cycle()
         self._layouts.end_cycle()
 
-    def _split(self, family: MetricFamily) -> list[PointGroup]:
+    def _append(self, groups: list[PointGroup], name: str, following: Sequence[PointGroup]) -> None:
+        """Append the groups of the next batch; a group may have begun in the batch before."""
+        is_split = groups and following and groups[-1].attribute_bytes == following[0].attribute_bytes
+        if is_split:
+            begun, rest = groups.pop(), following[0]
+            layout = self._layout(name, begun.layout.members + rest.layout.members)
+            groups.append(PointGroup(rest.attribute_bytes, layout))
+        groups += following[1:] if is_split else following
+
+    def _groups_of(self, name: str, column: Sequence[Series]) -> Sequence[PointGroup]:
+        cached = self._columns.get(id(column))
+        if cached is None:
+            cached = self._columns.put(id(column), _ColumnGroups(column, self._read_groups(name, column)))
+        return cached.groups
+
+    def _read_groups(self, name: str, column: Iterable[Series]) -> Sequence[PointGroup]:
+        label = self._bound_label.label
         groups: list[PointGroup] = []
-        members = [(series.name, series.labels) for series in family.series]
-        position = 0
-        while position < len(members):
-            groups.append(self._read_group(family.name, members, position))
-            position += groups[-1].layout.width
+        all_members = [(series.name, series.labels) for series in column]
+        for point_labels, same_point in groupby(all_members, lambda member: self._point_labels(member[1])):
+            members = tuple([(member, dict(labels).get(label, "")) for member, labels in same_point])
+            groups.append(PointGroup(self._encode_attributes(point_labels), self._layout(name, members)))
         return groups
 
-    def _read_group(self, name: str, all_members: Sequence[tuple[str, Labels]], start: int) -> PointGroup:
-        """Read the group that starts at a position."""
-        label, point_labels = self._bound_label.label, self._point_labels(all_members[start][1])
-        following = islice(all_members, start, None)
-        same_point = takewhile(lambda member: self._point_labels(member[1]) == point_labels, following)
-        members = tuple([(member, dict(labels).get(label, "")) for member, labels in same_point])
-        layout = self._layouts.get((name, members))  # of all groups with these bounds
+    def _layout(self, name: str, members: tuple[_Member, ...]) -> GroupLayout:
+        """Return the one layout of all groups with these members."""
+        layout = self._layouts.get((name, members))
         if layout is None:
             layout = self._layouts.put((name, members), _layout(name, members, self._bound_label))
-        return PointGroup(self._encode_attributes(point_labels), layout)
+        return layout
 
     def _point_labels(self, labels: Labels) -> Labels:
         return tuple(sorted([label for label in labels if label[0] != self._bound_label.label]))
 
 
-def _layout(name: str, series: Sequence[_Member], bound_label: BoundLabel) -> GroupLayout:
+def _layout(name: str, series: tuple[_Member, ...], bound_label: BoundLabel) -> GroupLayout:
     """Return the layout of a group; of several series with one meaning the first is used."""
     bound_positions: dict[float, int] = {}
     other_positions: dict[str, int] = {}
@@ -148,7 +162,7 @@ def _layout(name: str, series: Sequence[_Member], bound_label: BoundLabel) -> Gr
     bound_positions.pop(inf, None)
     bounds = tuple(sorted(bound_positions))
     return GroupLayout(
-        width=len(series),
+        members=series,
         bounds=bounds,
         bound_positions=tuple(map(bound_positions.__getitem__, bounds)),
         sum_position=sum_position,

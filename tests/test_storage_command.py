@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,6 @@ import pytest
 from click.testing import CliRunner
 
 from exporter.cli import main
-from exporter.commands.progress import shown_by
 from exporter.commands.storage import drain, verify
 from exporter.config.load import load
 from exporter.otlp.delivery.accounting import DeliveryAccounting
@@ -26,12 +25,12 @@ from exporter.storage.model import CycleCommit, QueuedRequest
 from .otlp.backend import Backend, status
 from .otlp.helpers import all_requests, gauge, snapshot
 from .otlp.pipeline import put_all
+from .progress import ended_progress
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from exporter.commands.progress import Progress
     from exporter.config.settings import Settings
 
 NOW = 1_800_000_000.0
@@ -185,14 +184,7 @@ def test_verify_lists_damaged_rows(stored: Path) -> None:
 
 
 def test_verify_counts_the_rows_that_it_has_read(stored: Path) -> None:
-    ended = list[tuple[float, float | None]]()
-
-    @contextmanager
-    def count(current: Progress) -> Iterator[None]:
-        yield
-        ended.append((current.done, current.total))
-
-    with shown_by(count):
+    with ended_progress() as ended:
         result = verify(load(None, {}, _options(stored)).settings)
     rows = int(result.lines[-1].partition(" ")[0])
     assert rows == 6 + 2

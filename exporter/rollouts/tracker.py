@@ -329,10 +329,10 @@ class RolloutTracker:
         previous, since = rollout.observation, rollout.state.phases.since
         if previous != observation or previous.has_status_since(since) != observation.has_status_since(since):
             return False
+        if observation.view is not None:
+            return True
         # Without a leader only pods of the very tick count.
-        return observation.view is not None or previous.has_pods_since(self._updated_at) == observation.has_pods_since(
-            now
-        )
+        return previous.has_pods_since(self._updated_at) == observation.has_pods_since(now)
 
     def _is_at_rest(
         self, key: RolloutKey, rollout: Rollout, view: ControllerView | None, runs: Mapping[str, str]

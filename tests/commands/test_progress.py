@@ -11,7 +11,6 @@ import select
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,11 +20,9 @@ from exporter.cli.progress import show_progress
 from exporter.commands.progress import progress, shown_by
 from exporter.commands.replay import replay_frames
 from exporter.config import Settings
+from tests.progress import ended_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from exporter.commands.progress import Progress
     from tests.recorded import Recordings
 
 PROGRAM = """
@@ -84,14 +81,7 @@ def test_an_activity_that_fails_ends_its_progress(monkeypatch: pytest.MonkeyPatc
 
 def test_a_replay_counts_its_frames(explained_recordings: Recordings) -> None:
     path = explained_recordings.frames("person-1.10.2", "full")
-    ended = list[tuple[float, float | None]]()
-
-    @contextmanager
-    def count(current: Progress) -> Iterator[None]:
-        yield
-        ended.append((current.done, current.total))
-
-    with shown_by(count):
+    with ended_progress() as ended:
         frames = sum(1 for _ in replay_frames(path, Settings()))
     assert ended == [(frames, frames)]
 

@@ -186,9 +186,7 @@ def _reuses_stable(evidence: Evidence) -> bool:
     """Return whether the current revision of a blueGreen rollout must be the stable one, since it made none."""
     deltas, update = evidence.deltas, evidence.state.update if evidence.state is not None else None
     if deltas is not None and deltas.updates:
-        # From the stable revision, one RolloutUpdated can only lead away.
-        is_away = evidence.previous is UpdateState.SETTLED and deltas.updates == 1
-        return not deltas.new_replica_sets and not is_away
+        return not deltas.new_replica_sets and not revisions.leads_away(evidence.previous, deltas)
     return update is not None and update.reuses_replica_set
 
 
@@ -234,8 +232,7 @@ def _by_event_counts(evidence: Evidence, deltas: EventDeltas) -> tuple[UpdateSta
         if is_open and revisions.is_mid_update(view):
             return UpdateState.UPDATING, "RolloutUpdated counted after RolloutCompleted"
         return UpdateState.SETTLED, "RolloutCompleted counted"
-    # From the stable revision one RolloutUpdated can only lead away.
-    may_be_back = deltas.updates > 1 if previous is UpdateState.SETTLED else previous is not UpdateState.UNKNOWN
+    may_be_back = previous is not UpdateState.UNKNOWN and not revisions.leads_away(previous, deltas)
     if may_be_back and _is_back(evidence, deltas):
         skipped = "SkipSteps" if deltas.step_skips else "no new ReplicaSet"
         return UpdateState.SETTLED, f"{skipped} counted: back to the stable revision"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from exporter.rollouts.inference.revisions import EVENT_FIELDS, event_deltas, is_mid_update
-from exporter.rollouts.model import EventDeltas, UpdateState
+from exporter.rollouts.model import NOTHING, EventDeltas, UpdateState
 from exporter.rollouts.replacing import replace
 
 if TYPE_CHECKING:
@@ -72,6 +72,11 @@ def consumed_counts(state: RolloutState, view: ControllerView, pending: Collecti
     before = state.event_counts if state.process == view.process else {}
     counts = {reason: count for reason, count in view.event_counts.items() if reason not in pending}
     return counts | {reason: count for reason, count in before.items() if reason in pending}
+
+
+def pending_counts(view: ControllerView, pending: Collection[str]) -> Mapping[str, float]:
+    """Return the counters of the events that are pending."""
+    return {reason: count for reason, count in view.event_counts.items() if reason in pending} or NOTHING
 
 
 def without_pending(deltas: EventDeltas, pending: Collection[str]) -> EventDeltas:

@@ -65,6 +65,11 @@ def numbered_ahead(previous: RevisionHashes, current: RevisionHashes, deltas: Ev
     return current.number - previous.number == deltas.updates + 1
 
 
+def leads_away(update_state: UpdateState, deltas: EventDeltas) -> bool:
+    """Return whether one RolloutUpdated is counted since a rollout was settled: it can only lead away from stable."""
+    return update_state is UpdateState.SETTLED and deltas.updates == 1
+
+
 def is_mid_update(view: ControllerView) -> bool:
     """Return whether, of two revisions in one interval, the later one is still being rolled out."""
     replicas = view.replicas

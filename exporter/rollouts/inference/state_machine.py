@@ -29,14 +29,19 @@ from exporter.rollouts.inference.classify import classify_update
 from exporter.rollouts.inference.controller_page import is_aborted_when_promoted
 from exporter.rollouts.inference.evidence import NOTHING_NEW, Classification, Evidence
 from exporter.rollouts.inference.first_sight import first_state, is_reborn, reborn_state
-from exporter.rollouts.inference.new_events import consumed_counts, is_abort_ahead, new_event_deltas, without_pending
+from exporter.rollouts.inference.new_events import (
+    consumed_counts,
+    is_abort_ahead,
+    new_event_deltas,
+    pending_counts,
+    without_pending,
+)
 from exporter.rollouts.inference.phases import observe_phase
-from exporter.rollouts.inference.revisions import ahead_of_counters, numbered_ahead
+from exporter.rollouts.inference.revisions import ahead_of_counters, leads_away, numbered_ahead
 from exporter.rollouts.inference.transitions import NEXT_STATE, UPDATE_RESULTS, infer_transitions, summarize_interval
 from exporter.rollouts.inference.weight import router_weight
 from exporter.rollouts.model import (
     CANARY,
-    NOTHING,
     ControllerView,
     Observation,
     RolloutState,
@@ -107,8 +112,7 @@ def advance(
         ),
         abort_ahead=is_abort_ahead(state, view, deltas, result),
         pending_since=(state.pending_since or context.now) if result.pending else 0.0,
-        pending_counts={reason: count for reason, count in view.event_counts.items() if reason in result.pending}
-        or NOTHING,
+        pending_counts=pending_counts(view, result.pending),
         replicas=view.replicas,
         pods_checksum=checksum,
         pods_newer=_are_pods_newer(state, observation, view, result, checksum),
@@ -120,12 +124,11 @@ def advance(
     started_at, finished_at = _shown_times(observation, context.now)
     if not transitions and state.update_state is result.update_state:
         return _with_start(updated, started_at), ()
-    # From the stable revision, one RolloutUpdated can only lead away.
-    is_away = state.update_state is UpdateState.SETTLED and effective_deltas.updates == 1
+    reuses_replica_set = effective_deltas.new_replica_sets < effective_deltas.updates
     update = Update(
         update_kind(view, result.hashes, observation, deltas),
         context.now,
-        reuses_replica_set=effective_deltas.new_replica_sets < effective_deltas.updates and not is_away,
+        reuses_replica_set=reuses_replica_set and not leads_away(state.update_state, effective_deltas),
     )
     advanced, changes = _apply_transitions(updated, transitions, result, update, finished_at or context.now)
     return _with_start(advanced, started_at), changes

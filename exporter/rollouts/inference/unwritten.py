@@ -129,13 +129,11 @@ def unwritten_events(evidence: Evidence, hashes: RevisionHashes, *, aborted: boo
 
 
 def _has_left_stable(evidence: Evidence, hashes: RevisionHashes) -> bool:
-    """Return whether the counters of another process show that a rollout has left the stable revision of the hashes.
-
-    From there one RolloutUpdated can only lead away.
-    """
+    """Return whether the counters of another process show that a rollout has left the stable revision of the hashes."""
     deltas = evidence.deltas
-    is_settled = evidence.previous is UpdateState.SETTLED and hashes.current == hashes.stable
-    return is_settled and deltas is not None and deltas.updates == 1 and not deltas.completions
+    if deltas is None or deltas.completions or hashes.current != hashes.stable:
+        return False
+    return revisions.leads_away(evidence.previous, deltas)
 
 
 def is_before_written(evidence: Evidence, pending: frozenset[str]) -> bool:
